@@ -1,0 +1,168 @@
+"""The command line: `accel list | bench | compare | refresh | report | fetch | doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from accel.errors import AccelError
+from accel.methods import METHODS
+from accel.models import MODELS, WEIGHTS
+
+__all__ = ["main", "parser"]
+
+EXIT_CODES = """\
+exit codes: 0 pass or improved, 1 regressed or collapsed (or a case that failed),
+2 a bad argument, 3 missing, incomparable or inconclusive"""
+
+METHOD_HELP = f"""\
+methods: {", ".join(METHODS)}.
+A method's fields follow a colon, in order or by name: fewer_steps:15,
+int8_weight_only:backend=torchao. A plus makes a chain: fewer_steps:10+torch_compile."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. An AccelError is one line and code 2."""
+    options = parser().parse_args(arguments)
+    try:
+        code: int = getattr(import_module("accel.commands"), options.command)(options)
+    except AccelError as error:
+        print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("accel: interrupted; run the same command with --out to resume", file=sys.stderr)
+        return 130
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    root = argparse.ArgumentParser(
+        prog="accel",
+        description="Accelerations of diffusion models, and the gates that keep them honest.",
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="command")
+    _list(commands)
+    _measuring(commands, "bench", "measure methods and show one table of what each did")
+    _measuring(commands, "refresh", "accept measured records as the baselines of their cases")
+    _compare(commands)
+    _report(commands)
+    _fetch(commands)
+    _doctor(commands)
+    return root
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(commands, "list", "list models, weights, methods, metrics and photographs")
+    command.add_argument("--json", action="store_true", help="as JSON, for other programs")
+
+
+def _measuring(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> None:
+    command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{EXIT_CODES}")
+    command.add_argument("model", metavar="MODEL", help=" | ".join(MODELS))
+    command.add_argument(
+        "--weights",
+        default="mini",
+        help=" | ".join(WEIGHTS) + "; mini ships with accel, untrained is the full-size "
+        "configuration for time and memory (default: %(default)s)",
+    )
+    command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
+    command.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="which methods (default: all that run here)"
+    )
+    command.add_argument("--out", type=Path, help="run folder; one that exists is resumed")
+    command.add_argument(
+        "--pairs", type=int, default=3, help="generations of each side (%(default)s)"
+    )
+    command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    command.add_argument(
+        "--clip", default="mini", metavar="MODEL:WEIGHTS", help="CLIP metric's model"
+    )
+    command.add_argument(
+        "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+    )
+    if name == "refresh":
+        command.add_argument(
+            "--from", dest="source", type=Path, help="accept this run, measure none"
+        )
+    _requesting(command)
+
+
+def _requesting(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("request (defaults: the model's own)")
+    group.add_argument("--image", help="bundled photograph by name, or path of a picture")
+    group.add_argument("--size", metavar="WxH", help="pixels, multiples of 8, as in 1024x576")
+    for field, kind, meaning in (
+        ("frames", int, "frames of the video"),
+        ("steps", int, "denoising steps"),
+        ("seed", int, "seed of the noise"),
+        ("fps", float, "frames per second, a conditioning of the model"),
+        ("motion_bucket", int, "amount of motion, 1 to 255"),
+        ("min_guidance", float, "guidance at the first frame"),
+        ("max_guidance", float, "guidance at the last frame; 1.0 switches it off"),
+        ("decode_chunk_size", int, "frames decoded at a time"),
+    ):
+        group.add_argument(f"--{field.replace('_', '-')}", type=kind, help=meaning)
+
+
+def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(
+        commands,
+        "compare",
+        "give the verdicts of a run: against the baselines, or against another run",
+        EXIT_CODES,
+    )
+    command.add_argument(
+        "run", type=Path, metavar="DIR", help="run folder to judge; with OTHER, the old one"
+    )
+    command.add_argument("other", type=Path, nargs="?", metavar="OTHER", help="the new run folder")
+    command.add_argument(
+        "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+    )
+    command.add_argument(
+        "--allow-inconclusive", action="store_true", help="turn exit code 3 into 0"
+    )
+    command.add_argument("--verbose", action="store_true", help="show the checks that pass, too")
+
+
+def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(commands, "report", "write table, contact sheet and videos of a run folder anew")
+    command.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    command.add_argument(
+        "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+    )
+
+
+def _fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _add(commands, "fetch", "get third-party metric weights, by checksum, into the cache folder")
+
+
+def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(
+        commands, "doctor", "say what works on this machine, what is missing, how to get it"
+    )
+    command.add_argument("--pretrained", action="store_true", help="check the hub's weights, too")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Records as files: one canonical JSON each, read with suspicion, written whole or not at all.
+
+A baseline lies at `baselines/<hardware>/<group>/<case id>.json`, a run's record at
+`<run folder>/records/<group>/<case id>.json`; both have the same form. Identity is decided by
+the gate, from what the record says, not by where the file lies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from math import isfinite
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from accel.core import SCHEMA, Fidelity, Record
+from accel.errors import BaselineError, OutputError
+
+__all__ = ["dumps", "find", "location", "orphans", "read", "write", "write_file"]
+
+RESTORE = "restore it with `git restore {path}`, or write it anew with `accel refresh`"
+_ROUNDED = ("metrics", "reference")
+_DIGITS = 6
+
+
+def location(root: Path, hardware: str, group: str, case: str) -> Path:
+    """Where the baseline of a case lies: root/hardware/group/case.json."""
+    return root / hardware / group / f"{case}.json"
+
+
+def find(root: Path, hardware: str, group: str, case: str) -> Record | None:
+    """The baseline of a case, or None if there is no file. Raises BaselineError as `read` does."""
+    path = location(root, hardware, group, case)
+    return read(path) if path.exists() else None
+
+
+def orphans(root: Path, known: Iterable[tuple[str, str]]) -> list[Path]:
+    """Baseline files, sorted, of no known case; known: (group, case id) of every case there is."""
+    names = {f"{group}/{case}.json" for group, case in known}
+    files = sorted(root.glob("*/*/*.json"))
+    return [file for file in files if f"{file.parent.name}/{file.name}" not in names]
+
+
+def write(record: Record, root: Path) -> Path:
+    """Write a record as the baseline of its case; returns the path. Errors as `write_file`."""
+    path = location(root, record.hardware, record.group, record.case)
+    write_file(record, path)
+    return path
+
+
+def write_file(record: Record, path: Path) -> None:
+    """Replace `path` in one step: a crash leaves the old file, or none, never half of one.
+
+    Raises OutputError if the file cannot be written, BaselineError as `dumps` does.
+    """
+    text = dumps(record)
+    draft = path.with_name(f".{os.getpid()}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; make its folder writable, free "
+            "some space, or choose another folder"
+        ) from error
+
+
+def dumps(record: Record) -> str:
+    """Canonical JSON: sorted keys, indent 2, metrics to 6 significant digits, newline at the end.
+
+    Raises BaselineError naming a value that is not finite or that JSON cannot hold.
+    """
+    form = {f.name: _plain(getattr(record, f.name), f.name) for f in fields(Record)}
+    for name in _ROUNDED:
+        form[name] = {key: _rounded(value) for key, value in form[name].items()}
+    return json.dumps(form, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read(path: Path, remedy: str = RESTORE) -> Record:
+    """The record in a file.
+
+    Raises BaselineError naming the file, what is wrong with it and where, and the remedy.
+    """
+    advice = remedy.format(path=path)
+
+    def refuse(problem: str, cause: Exception | None = None) -> NoReturn:
+        raise BaselineError(f"{path}: {problem}; {advice}") from cause
+
+    try:
+        form = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        refuse(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}", error)
+    except OSError as error:
+        refuse(f"cannot be read: {error.strerror or error}", error)
+    except ValueError as error:  # not UTF-8, or NaN
+        refuse(f"not JSON: {error}", error)
+    if problem := _problem(form):
+        refuse(problem)
+    return Record(**form)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _problem(form: object) -> str | None:
+    """The first thing that keeps `form` from being a record of this schema."""
+    if not isinstance(form, dict):
+        return f"holds a {type(form).__name__}, not a record"
+    if form.get("schema") != SCHEMA:
+        return f"schema {form.get('schema')!r} found, {SCHEMA} expected"
+    names = {f.name for f in fields(Record)}
+    if form.keys() != names:
+        missing, unknown = sorted(names - form.keys()), sorted(form.keys() - names)
+        return f"missing keys {missing}, unknown keys {unknown}"
+    for f in fields(Record):
+        if not _KINDS.get(str(f.type), _is_mapping)(form[f.name]):
+            return f"{f.name} is {str(form[f.name])[:80]!r}, not of the form {f.type}"
+    return None
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_metrics(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(v, str) or _is_number(v) for v in value.values()
+    )
+
+
+def _is_counters(value: object) -> bool:
+    return isinstance(value, dict) and all(type(v) is int for v in value.values())
+
+
+_KINDS = {
+    "str": lambda value: isinstance(value, str),
+    "int": lambda value: type(value) is int,
+    "Fidelity": lambda value: value in get_args(Fidelity),
+    "Metrics": _is_metrics,
+    "Counters": _is_counters,
+}
+"""Checks by the annotation in Record; every other field is a mapping."""
+
+
+def _rounded(value: Any) -> Any:
+    """A number to 6 significant digits, as a float; text as it is."""
+    return value if isinstance(value, str) else float(f"{value:.{_DIGITS}g}")
+
+
+def _plain(value: Any, name: str) -> Any:
+    """`value` as what JSON reads back; numbers of an array library become Python's."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return _finite(float(value), name)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    kind = type(value).__name__
+    raise BaselineError(f"{name} is a {kind}; a record holds plain numbers and text")
+
+
+def _finite(value: float, name: str) -> float:
+    if not isfinite(value):
+        raise BaselineError(f"{name} is {value}; leave out what could not be had")
+    return value

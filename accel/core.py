@@ -1,0 +1,265 @@
+"""The words of accel as types: request, method, case, record. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from accel.errors import InvalidRequestError, NotSupportedError
+
+if TYPE_CHECKING:
+    from accel.models.svd import Pipeline
+
+__all__ = [
+    "SCHEMA",
+    "Case",
+    "Chain",
+    "Claim",
+    "Counters",
+    "Fidelity",
+    "Method",
+    "Metrics",
+    "Record",
+    "Request",
+]
+
+SCHEMA = 1
+"""Version of the record's JSON form; a baseline of another version is refused."""
+
+Fidelity = Literal["exact", "faithful", "new_sample"]
+"""What a method promises: the reference up to rounding; near it; another good video."""
+
+Weights = Literal["pretrained", "mini", "untrained"]
+Counters = dict[str, int]
+Metrics = dict[str, float | str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one generation is asked for.
+
+    image: name of a bundled photograph, or path of an image file (it is scaled and cropped to
+    cover width x height). Sizes in pixels, multiples of 8. dtype None means float16 on a GPU and
+    float32 on a CPU. Guidance rises linearly from min_guidance at the first frame to max_guidance
+    at the last one; a max_guidance of 1.0 switches classifier-free guidance off.
+
+    Raises InvalidRequestError naming the first value that cannot work.
+    """
+
+    image: str = "rocket"
+    width: int = 1024
+    height: int = 576
+    frames: int = 14
+    steps: int = 25
+    seed: int = 0
+    dtype: Literal["float16", "float32", "bfloat16"] | None = None
+    min_guidance: float = 1.0
+    max_guidance: float = 3.0
+    motion_bucket: int = 127
+    fps: float = 7
+    noise_aug_strength: float = 0.02
+    decode_chunk_size: int = 8
+    latents_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            size = getattr(self, name)
+            if size < 8 or size % 8:
+                low = max(8, size // 8 * 8)
+                raise InvalidRequestError(
+                    f"{name} {size} is not a positive multiple of 8; try {low} or {low + 8}"
+                )
+        for name in ("frames", "steps", "decode_chunk_size"):
+            if getattr(self, name) < 1:
+                raise InvalidRequestError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 1 <= self.motion_bucket <= 255:
+            raise InvalidRequestError(f"motion_bucket {self.motion_bucket} is outside 1 to 255")
+        if self.fps <= 0:
+            raise InvalidRequestError(f"fps is {self.fps}; it must be above 0")
+        if self.min_guidance > self.max_guidance:
+            raise InvalidRequestError(
+                f"min_guidance {self.min_guidance} is above max_guidance {self.max_guidance}"
+            )
+
+    @property
+    def slug(self) -> str:
+        """Size, frames and steps, then every other field that is not the default."""
+        shown = {"width", "height", "frames", "steps"}
+        changed = [f for f in fields(self) if f.name not in shown and _changed(self, f.name)]
+        extra = "".join(f"-{f.name}{_word(getattr(self, f.name))}" for f in changed)
+        return f"{self.height}x{self.width}x{self.frames}-s{self.steps}{extra}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A floor or a ceiling that a method asserts without any baseline.
+
+    metric: a key of Record.metrics. delta: the bound holds for candidate minus reference.
+    scope: "full_size" binds time and memory on a GPU with full-size weights; "judged" binds
+    quality wherever weights are trained.
+    """
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    delta: bool = False
+    scope: Literal["full_size", "judged"] = "judged"
+
+    def holds_for(self, weights: str, hardware: str) -> bool:
+        """Whether this claim is made at all for such weights on such hardware."""
+        if self.scope == "judged":
+            return weights != "untrained"
+        return weights != "mini" and hardware != "cpu"
+
+
+class Method(ABC):
+    """A configured acceleration: an edit to a freshly loaded pipeline.
+
+    Subclasses are frozen dataclasses, so that `repr(method)` evaluates back to the method.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    fidelity: ClassVar[Fidelity]
+    edits_code: ClassVar[bool] = False
+    """True if the edit captures the weights as they are (compilation): then it comes last."""
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What holds without a baseline."""
+        return ()
+
+    def refuses(self, pipeline: Pipeline) -> str | None:
+        """Why this pipeline cannot be accelerated so, or None."""
+        return None
+
+    def expected(self, pipeline: Pipeline) -> Counters:
+        """The counters that differ from an unedited pipeline's, told before `apply`."""
+        return {}
+
+    @abstractmethod
+    def apply(self, pipeline: Pipeline) -> None:
+        """Edit the pipeline in place."""
+
+    @property
+    def slug(self) -> str:
+        """Name and non-default fields, as in `fewer_steps-15`: the method's part of a case id."""
+        words = [_field_word(self, f.name) for f in _own_fields(self) if _changed(self, f.name)]
+        return "-".join([self.name, *words])
+
+
+@dataclass(frozen=True)
+class Chain(Method):
+    """Several methods, applied in order. Refuses a pair that cannot go together."""
+
+    methods: tuple[Method, ...]
+
+    name: ClassVar[str] = "chain"
+    source: ClassVar[str] = "composition"
+    fidelity: ClassVar[Fidelity] = "faithful"
+
+    def __post_init__(self) -> None:
+        names = [method.name for method in self.methods]
+        if len(self.methods) < 2 or len(set(names)) < len(names):
+            raise InvalidRequestError(f"a chain takes two or more different methods, not {names}")
+        for earlier, later in zip(self.methods, self.methods[1:], strict=False):
+            if earlier.edits_code:
+                raise InvalidRequestError(
+                    f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's "
+                    f"code as it is; put {earlier.name} last"
+                )
+
+    def refuses(self, pipeline: Pipeline) -> str | None:
+        return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)
+
+    def expected(self, pipeline: Pipeline) -> Counters:
+        return {key: n for m in self.methods for key, n in m.expected(pipeline).items()}
+
+    def apply(self, pipeline: Pipeline) -> None:
+        for method in self.methods:
+            if reason := method.refuses(pipeline):
+                raise NotSupportedError(f"{method.name}: {reason}")
+            method.apply(pipeline)
+
+    @property
+    def slug(self) -> str:
+        return "+".join(method.slug for method in self.methods)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Model, weights, request and method: one row of every table, one pytest id, one baseline.
+
+    path: local folder in the diffusers layout for pretrained weights; no part of the identity.
+    """
+
+    model: str
+    weights: Weights
+    request: Request
+    method: Method
+    path: str | None = field(default=None, compare=False)
+
+    @property
+    def id(self) -> str:
+        """For example `fewer_steps-15@576x1024x25-s25`; unique within model and weights."""
+        return f"{self.method.slug}@{self.request.slug}"
+
+    @property
+    def group(self) -> str:
+        """The folder that its baselines share: `svd-xt.untrained`."""
+        return f"{self.model}.{self.weights}"
+
+    @property
+    def is_reference(self) -> bool:
+        return self.method.name == "reference"
+
+    @property
+    def judged(self) -> bool:
+        """Whether quality means anything: parameters that nobody trained make no video."""
+        return self.weights != "untrained" and not self.request.latents_only
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything known of one measured case, in the form that is written as JSON.
+
+    metrics: the candidate's numbers by name (`seconds`, `speedup`, `lpips`,
+    `memory.denoise.allocated_mib`, ...); reference: the same of M0 in the same run. A number
+    that could not be had is absent, never zero. samples: the raw measurements behind them.
+    fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID.
+    """
+
+    case: str
+    group: str
+    method: str
+    request: Mapping[str, Any]
+    fidelity: Fidelity
+    hardware: str
+    metrics: Metrics
+    reference: Metrics
+    counters: Counters
+    samples: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    run: Mapping[str, Any]
+    schema: int = SCHEMA
+
+
+def _own_fields(thing: Any) -> tuple[Any, ...]:
+    return fields(thing)
+
+
+def _changed(thing: Any, name: str) -> bool:
+    default = next(f.default for f in fields(thing) if f.name == name)
+    return bool(getattr(thing, name) != default)
+
+
+def _field_word(thing: Any, name: str) -> str:
+    value = getattr(thing, name)
+    return name if value is True else f"no_{name}" if value is False else _word(value)
+
+
+def _word(value: object) -> str:
+    """`value` as a part of a file name."""
+    text = str(value).rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in "._" else "_" for c in text)

@@ -1,0 +1,119 @@
+"""What works on this machine, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from accel.errors import AccelError
+
+__all__ = ["Finding", "examine", "findings"]
+
+PACKAGES = ("torch", "diffusers", "transformers", "torchao", "open_clip_torch", "lpips")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. A "missing" one is needed by every command, an "absent" one by some."""
+
+    what: str
+    state: Literal["ok", "absent", "missing"]
+    detail: str
+
+
+def examine(pretrained: bool, console: Console) -> int:
+    """Print all findings; 1 if one is missing, else 0."""
+    found = [*findings(), *(_pretrained() if pretrained else ())]
+    colours = {"ok": "green", "absent": "yellow", "missing": "red"}
+    table = Table("what", "state", "detail")
+    for finding in found:
+        state = f"[{colours[finding.state]}]{finding.state}[/]"
+        table.add_row(finding.what, state, finding.detail)
+    console.print(table)
+    return int(any(finding.state == "missing" for finding in found))
+
+
+def findings() -> Iterator[Finding]:
+    """Python, packages, GPU, compiler, shipped and fetched weights."""
+    yield Finding("python", "ok", sys.version.split()[0])
+    yield from map(_package, PACKAGES)
+    yield _gpu()
+    yield _compiler()
+    yield _mini()
+    yield from _fetched()
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Finding(name, "missing", f"pip install {name}")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", "absent", "cases run on the CPU; gates marked gpu are skipped")
+    name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    return Finding("GPU", "ok", f"{name}, sm_{major}{minor}, CUDA {torch.version.cuda}")
+
+
+def _compiler() -> Finding:
+    found = shutil.which("gcc") or shutil.which("cc")
+    if found:
+        return Finding("C compiler", "ok", "torch_compile can build its kernels")
+    return Finding("C compiler", "absent", "torch_compile needs one: install gcc")
+
+
+def _mini() -> Finding:
+    from accel.models.sources import MINI
+
+    if (MINI / "unet").is_dir():
+        return Finding("mini weights", "ok", "shipped with accel")
+    return Finding("mini weights", "missing", "reinstall accel, or python -m accel.zoo.train_unet")
+
+
+def _fetched() -> Iterator[Finding]:
+    from accel.fetch import ASSETS, path_of
+
+    for name in ASSETS:
+        try:
+            yield Finding(f"{name} weights", "ok", f"fetched: {path_of(name).name}")
+        except AccelError as error:
+            yield Finding(f"{name} weights", "missing", str(error))
+
+
+def _pretrained() -> Iterator[Finding]:
+    """Whether the hub's files lie in its local cache; nothing is downloaded."""
+    from huggingface_hub import get_token, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    from accel.models import MODELS
+    from accel.models.sources import HUB_FILES
+
+    token = "a token is set" if get_token() else "no token: run `hf auth login`"
+    for model in MODELS.values():
+        what = f"{model.name} pretrained"
+        try:
+            folder = snapshot_download(
+                model.hub,
+                revision=model.revision,
+                allow_patterns=HUB_FILES,
+                local_files_only=True,
+            )
+            yield Finding(what, "ok", folder)
+        except LocalEntryNotFoundError:
+            detail = (
+                f"get {', '.join(HUB_FILES)} of {model.hub} at revision {model.revision[:12]} "
+                f"({token}; its licence is accepted on the hub), or copy a folder in the diffusers "
+                "layout here and say --path FOLDER"
+            )
+            yield Finding(what, "absent", detail)

@@ -1,0 +1,96 @@
+"""Every error that accel raises on purpose.
+
+AccelError
+├── InvalidRequestError       a value that cannot work: the message names it and the remedy
+│   └── UnknownNameError      a name that is not registered: the message names the nearest one
+├── MissingWeightsError       weights that must be fetched or put somewhere first
+├── IntegrityError            a file whose content is not what its checksum promises
+├── NotSupportedError         a method that refuses this pipeline, with its reason
+├── OutputError               a folder or file that cannot be written
+├── BaselineError             a baseline file that cannot be used
+└── CaseError                 one case failed; the other cases of the run go on
+    ├── NoEffectError         the observed counters are not the expected ones
+    ├── OutOfMemoryError      the device ran out of memory
+    ├── WorkerDiedError       the worker process ended without an answer
+    └── WorkerTimeoutError    the worker process gave no answer in time
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "AccelError",
+    "BaselineError",
+    "CaseError",
+    "IntegrityError",
+    "InvalidRequestError",
+    "MissingWeightsError",
+    "NoEffectError",
+    "NotSupportedError",
+    "OutOfMemoryError",
+    "OutputError",
+    "UnknownNameError",
+    "WorkerDiedError",
+    "WorkerTimeoutError",
+    "unknown_name",
+]
+
+
+class AccelError(Exception):
+    """The root: `except AccelError` catches everything that accel raises on purpose."""
+
+
+class InvalidRequestError(AccelError):
+    """A value that cannot work."""
+
+
+class UnknownNameError(InvalidRequestError):
+    """A name that is not registered."""
+
+
+class MissingWeightsError(AccelError):
+    """Weights that must be fetched or put somewhere first."""
+
+
+class IntegrityError(AccelError):
+    """A file whose content is not what its checksum promises."""
+
+
+class NotSupportedError(AccelError):
+    """A method that refuses this pipeline."""
+
+
+class OutputError(AccelError):
+    """A folder or file that cannot be written."""
+
+
+class BaselineError(AccelError):
+    """A baseline that cannot be read or used."""
+
+
+class CaseError(AccelError):
+    """One case failed; the other cases of the run go on."""
+
+
+class NoEffectError(CaseError):
+    """The observed counters are not the expected ones."""
+
+
+class OutOfMemoryError(CaseError):
+    """The device ran out of memory."""
+
+
+class WorkerDiedError(CaseError):
+    """The worker process ended without an answer."""
+
+
+class WorkerTimeoutError(CaseError):
+    """The worker process gave no answer in time."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for `name`, with the nearest known name if one is near, else all of them."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
+    return UnknownNameError(f"unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,105 @@
+"""What the pytest plugin's `gate` fixture does: measure a case once, judge it family by family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from accel import baselines
+from accel.core import Case, Method
+from accel.errors import AccelError
+from accel.gate import Verdict, judge
+from accel.limits import Family
+from accel.models import default_request
+from accel.runner import Bench, Options
+from accel.runs import RunFolder
+
+__all__ = ["Gate"]
+
+FAILING = ("collapsed", "regressed")
+UNDECIDED = ("missing", "incomparable", "inconclusive")
+
+
+class Gate:
+    """Cases are measured into `folder` (one that was measured there is not measured again).
+
+    On a CPU one generation of each side is enough: seconds are not judged there, and quality,
+    counters and memory do not vary. baselines: folder that accepted records lie in.
+    """
+
+    def __init__(
+        self, folder: Path, baselines: Path, pairs: int = 3, allow_inconclusive: bool = False
+    ) -> None:
+        self.folder, self.baselines, self.pairs = RunFolder(folder), baselines, pairs
+        self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
+        self._benches: dict[str, Bench] = {}
+        self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for bench in self._benches.values():
+            bench.close()
+
+    def check(
+        self,
+        method: Method,
+        model: str = "svd",
+        weights: Any = "mini",
+        device: str = "cpu",
+        path: str | None = None,
+        **request: Any,
+    ) -> Verdict:
+        """Measure and judge one method; fails the test with every check that does not hold.
+
+        request: changes of the model's default request, such as steps=10.
+        """
+        case = Case(model, weights, default_request(model, weights, **request), method, path)
+        self._fail_unless_good(verdict := self.verdict(case, device), verdict.checks)
+        return verdict
+
+    def require(self, case: Case, family: Family, device: str) -> None:
+        """Fail the test unless all checks of one family hold; skip it if there are none."""
+        verdict = self.verdict(case, device)
+        checks = verdict.of(family)
+        if not checks:
+            pytest.skip(f"{family} is not judged for {case.group} on {verdict.record.hardware}")
+        self._fail_unless_good(verdict, checks)
+
+    def verdict(self, case: Case, device: str) -> Verdict:
+        """The verdict of a case, measured at most once. Raises the case's AccelError."""
+        key = (device, case)
+        if key not in self._verdicts:
+            try:
+                self._verdicts[key] = self._judge(case, device)
+            except AccelError as error:
+                self._verdicts[key] = error
+        found = self._verdicts[key]
+        if isinstance(found, AccelError):
+            raise found
+        return found
+
+    def _judge(self, case: Case, device: str) -> Verdict:
+        if device not in self._benches:
+            for bench in self._benches.values():
+                bench.close()
+            options = Options(pairs=1 if device == "cpu" else self.pairs, device=device)
+            folder = RunFolder(self.folder.path / device)
+            self._benches[device] = Bench(folder, options)
+        record = self._benches[device].measure(case)
+        baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)
+        return judge(record, baseline, case.method.claims())
+
+    def _fail_unless_good(self, verdict: Verdict, checks: tuple[Any, ...]) -> None:
+        bad = [f"{c.status}: {c.message}" for c in checks if c.status in self.failing]
+        if bad:
+            pytest.fail("\n".join([verdict.case, *bad]), pytrace=False)

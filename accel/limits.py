@@ -1,0 +1,116 @@
+"""The numbers of the gate, as tables: how far each metric may go, and in which family it is.
+
+Looser or tighter is a change here, reviewed like code; what is done with them is in accel.gate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from accel.verdict import Family, Status
+
+__all__ = [
+    "CLASSES",
+    "GATE_ZERO",
+    "LIMITS",
+    "MIN_PAIRS",
+    "MOTION",
+    "MOTION_RATIO",
+    "REQUIRED",
+    "Limit",
+    "family",
+    "shown",
+]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far a metric may be from its baseline.
+
+    pattern: of metric names, as in a shell. The tolerance is the larger of relative (of the
+    baseline's value) and absolute (in the metric's unit): both must be exceeded.
+    higher_is_better None: a move either way is a regression. logarithmic: the difference is that
+    of the natural logarithms, and so is `absolute`. gpu_only: not compared on a CPU.
+    """
+
+    pattern: str
+    relative: float = 0.0
+    absolute: float = 0.0
+    higher_is_better: bool | None = None
+    logarithmic: bool = False
+    gpu_only: bool = False
+
+    def covers(self, metric: str, hardware: str) -> bool:
+        """Whether this limit holds for that metric on that hardware."""
+        return fnmatchcase(metric, self.pattern) and not (self.gpu_only and hardware == "cpu")
+
+
+LIMITS = (
+    Limit("speedup", absolute=0.05, higher_is_better=True, logarithmic=True, gpu_only=True),
+    Limit("memory.*.allocated_mib", relative=0.01, absolute=2, higher_is_better=False),
+    Limit("memory.*.reserved_mib", relative=0.15, higher_is_better=False),
+    Limit("memory.*.rss_mib", relative=0.20, absolute=150, higher_is_better=False),
+    Limit("clip", absolute=0.01),
+    Limit("tssim", absolute=0.02),
+    Limit("tlpips", absolute=0.01),
+    Limit("psnr", absolute=1.0, higher_is_better=True),
+    Limit("ssim", absolute=0.02, higher_is_better=True),
+    Limit("lpips", absolute=0.02, higher_is_better=False),
+    Limit("tof", absolute=0.1, higher_is_better=False),
+    Limit("motion_amount", relative=0.15, absolute=0.1),
+    Limit("motion_ratio", absolute=0.1),
+)
+"""Against the baseline. Process memory depends on the driver, seconds on the card: not gated."""
+
+REQUIRED = {
+    "cpu": ("memory.peak.rss_mib",),
+    "gpu": ("speedup", "memory.peak.allocated_mib"),
+}
+"""What must be there even if the record and its baseline both lack it."""
+
+GATE_ZERO = {"clip": (0.02, 0.10), "tssim": (0.05, 0.20), "tlpips": (0.02, 0.10)}
+"""Margins, either way, from the reference's value: exact and faithful methods, then new_sample.
+
+In a published comparison on SVD at 25 steps (seed 000), 15 steps moved tSSIM by 0.02, 4 steps by
+0.26, other weights by 0.18.
+"""
+
+MOTION_RATIO = ((0.8, 1.25), (0.5, 2.0))
+"""Range of the motion amount, candidate over reference: exact and faithful, then new_sample."""
+
+MOTION: dict[tuple[str, str], Status] = {
+    ("smooth", "static"): "collapsed",
+    ("jerky", "static"): "collapsed",
+    ("smooth", "jerky"): "regressed",
+    ("smooth", "flicker"): "regressed",
+    ("smooth", "low-texture"): "inconclusive",
+    ("jerky", "low-texture"): "inconclusive",
+}
+"""Motion class before and now; every other pair of classes passes."""
+
+CLASSES = ("static", "smooth", "jerky", "flicker", "low-texture")
+
+MIN_PAIRS = 6
+"""From so many pairs an interval covers 95 %: then a claim on speed must hold for all of it."""
+
+_SPEED = ("fps", "s_per_frame", "preparation_seconds", "break_even_videos", "energy_j")
+_UNITS = {
+    "memory": " MiB", "seconds": " s", "s_per_frame": " s", "preparation_seconds": " s",
+    "speedup": "x", "fps": " frames/s", "psnr": " dB", "tof": " px/frame",
+    "motion_amount": " px/frame", "energy_j": " J", "temperature_c": " °C", "sm_clock_mhz": " MHz",
+}  # fmt: skip
+
+
+def family(metric: str) -> Family:
+    """The family that a metric is judged in; a counter (`counters.<name>`) is speed."""
+    if metric.startswith("memory."):
+        return "memory"
+    speed = metric in _SPEED or metric.startswith(("seconds", "speedup", "counters."))
+    return "speed" if speed else "quality"
+
+
+def shown(metric: str, value: float) -> str:
+    """A value in at least four digits, with its unit."""
+    text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    return text + _UNITS.get(metric.split(".")[0], "")

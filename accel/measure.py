@@ -1,0 +1,195 @@
+"""What one generation took: synchronised seconds, stages, peak memory per stage, counters.
+
+Runs inside the worker. A sample is the raw measurement of one generation, JSON-ready:
+
+    {"seconds": 17.9, "stages": {"denoise": [0.64, ...], ...},
+     "memory": {"denoise": {"allocated_mib": 12311.0, ...}, "peak": {...}}}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch._dynamo.utils import counters as dynamo_counters
+
+from accel.core import Counters
+from accel.methods.int8_weight_only import count_int8_linears
+from accel.methods.surgery import wrap
+from accel.models.svd import Pipeline
+
+__all__ = ["Probe", "Sample", "base_counters"]
+
+Sample = dict[str, Any]
+MIB = 2**20
+
+
+def base_counters(pipeline: Pipeline) -> Counters:
+    """The counters of an unedited pipeline; a method's `expected` is laid over them."""
+    return {
+        "denoiser_calls": pipeline.request.steps,
+        "int8_linears": 0,
+        "compiled_graphs": 0,
+        "graph_breaks": 0,
+        "recompiles": 0,
+    }
+
+
+class Meter(Protocol):
+    """Peak memory since the last reset, by kind, in MiB."""
+
+    def reset(self) -> None: ...
+    def read(self) -> dict[str, float]: ...
+
+
+class CudaMeter:
+    """Tensors (allocated) and the allocator's segments (reserved).
+
+    The process as NVML sees it is watched by the parent: segments are not given back between
+    stages, so that it has one peak for the whole generation.
+    """
+
+    def reset(self) -> None:
+        torch.cuda.reset_peak_memory_stats()
+
+    def read(self) -> dict[str, float]:
+        return {
+            "allocated_mib": torch.cuda.max_memory_allocated() / MIB,
+            "reserved_mib": torch.cuda.max_memory_reserved() / MIB,
+        }
+
+
+class RssMeter:
+    """Peak resident set size of the process, from Linux's /proc; elsewhere nothing is read."""
+
+    status = Path("/proc/self/status")
+    clear = Path("/proc/self/clear_refs")
+
+    def reset(self) -> None:
+        if self.clear.exists():
+            self.clear.write_text("5")
+
+    def read(self) -> dict[str, float]:
+        if not self.clear.exists():
+            return {}
+        line = next(x for x in self.status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return {"rss_mib": int(line.split()[1]) / 1024}
+
+
+@dataclass
+class _Mark:
+    """The start and the end of one call of a stage."""
+
+    stage: str
+    start: Any
+    end: Any = None
+
+
+class Probe:
+    """Wraps the stages of a pipeline and measures its generations.
+
+    Wrap it around the pipeline after the method was applied, so that nothing of the probe is
+    compiled. Stages are timed with CUDA events on a GPU, which cost no synchronisation.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.cuda = pipeline.device.type == "cuda"
+        self.meter: Meter = CudaMeter() if self.cuda else RssMeter()
+        self.marks: list[_Mark] = []
+        self.memory: dict[str, dict[str, float]] = {}
+        self.graphs_before, self.breaks_before = _graphs(), _breaks()
+        self.graphs_when_warm = self.graphs_before
+        for owner, attribute, stage in pipeline.stages():
+            wrap(owner, attribute, self._staged(stage))
+
+    def warm(self) -> float:
+        """Warm up; seconds it took."""
+        self._begin()
+        start = time.perf_counter()
+        self.pipeline.warm()
+        self._synchronize()
+        self.graphs_when_warm = _graphs()
+        return time.perf_counter() - start
+
+    def generate(self) -> tuple[Sample, torch.Tensor]:
+        """One measured generation: its sample, and its frames still on the device."""
+        self._begin()
+        start = time.perf_counter()
+        frames = self.pipeline.generate(self.pipeline.request)
+        self._synchronize()
+        seconds = time.perf_counter() - start
+        self._close_memory("other")
+        return {"seconds": seconds, "stages": self._seconds(), "memory": self._peaks()}, frames
+
+    def counters(self) -> Counters:
+        """What was observed in the last generation, under the names of `base_counters`."""
+        return {
+            "denoiser_calls": sum(mark.stage == "denoise" for mark in self.marks),
+            "int8_linears": count_int8_linears(self.pipeline.denoiser),
+            "compiled_graphs": self.graphs_when_warm - self.graphs_before,
+            "graph_breaks": _breaks() - self.breaks_before,
+            "recompiles": _graphs() - self.graphs_when_warm,
+        }
+
+    def _staged(self, stage: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def wrapper(inner: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                self._close_memory("other")
+                mark = _Mark(stage, self._now())
+                output = inner(*args, **kwargs)
+                mark.end = self._now()
+                self.marks.append(mark)
+                self._close_memory(stage)
+                return output
+
+            return call
+
+        return wrapper
+
+    def _begin(self) -> None:
+        self.marks, self.memory = [], {}
+        self._synchronize()
+        self.meter.reset()
+
+    def _now(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _synchronize(self) -> None:
+        if self.cuda:
+            torch.cuda.synchronize()
+
+    def _close_memory(self, stage: str) -> None:
+        """The peak since the last call belongs to `stage`."""
+        peak, seen = self.meter.read(), self.memory.setdefault(stage, {})
+        self.memory[stage] = {kind: max(n, seen.get(kind, 0.0)) for kind, n in peak.items()}
+        self.meter.reset()
+
+    def _seconds(self) -> dict[str, list[float]]:
+        stages: dict[str, list[float]] = {}
+        for mark in self.marks:
+            stages.setdefault(mark.stage, []).append(
+                mark.start.elapsed_time(mark.end) / 1000 if self.cuda else mark.end - mark.start
+            )
+        return stages
+
+    def _peaks(self) -> dict[str, dict[str, float]]:
+        kinds = {kind for peak in self.memory.values() for kind in peak}
+        overall = {k: max(p[k] for p in self.memory.values() if k in p) for k in sorted(kinds)}
+        return {**self.memory, "peak": overall}
+
+
+def _graphs() -> int:
+    return int(dynamo_counters["stats"]["unique_graphs"])
+
+
+def _breaks() -> int:
+    return sum(dynamo_counters["graph_break"].values())

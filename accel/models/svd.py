@@ -1,0 +1,99 @@
+"""Stable Video Diffusion as accel sees it: a diffusers pipeline with three edit points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from accel.core import Request
+from accel.errors import InvalidRequestError
+from accel.models.images import load_image
+
+if TYPE_CHECKING:
+    from diffusers import StableVideoDiffusionPipeline
+
+__all__ = ["Pipeline"]
+
+WARM_STEPS = 4
+"""Denoiser calls of a warm-up: a CUDA graph runs, records and replays, then is steady."""
+
+
+class Pipeline:
+    """A loaded model with its three edit points.
+
+    denoiser: the UNet, whose weights methods edit in place. request: data, replaced.
+    generate: `request -> frames`, a float tensor [frames, 3, height, width] in [0, 1] (or
+    latents [frames, channels, height / 8, width / 8]); methods may wrap it, wraps nest.
+    """
+
+    def __init__(self, diffusers: StableVideoDiffusionPipeline, request: Request) -> None:
+        self.diffusers = diffusers
+        self.request = request
+        self.generate: Callable[[Request], torch.Tensor] = self._generate
+        diffusers.set_progress_bar_config(disable=True)
+        self._check_size(request)
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        return cast(torch.nn.Module, self.diffusers.unet)
+
+    @property
+    def device(self) -> torch.device:
+        return cast(torch.device, self.diffusers.device)
+
+    def warm(self) -> torch.Tensor:
+        """The same shapes as a generation in a few steps, so that nothing is first at work."""
+        request = self.request
+        return self.generate(replace(request, steps=min(request.steps, WARM_STEPS)))
+
+    def stages(self) -> list[tuple[Any, str, str]]:
+        """Owner, attribute and stage name of each call that is measured by itself."""
+        return [
+            (self.diffusers, "_encode_image", "encode_image"),
+            (self.diffusers, "_encode_vae_image", "encode_vae"),
+            (self.denoiser, "forward", "denoise"),
+            (self.diffusers, "decode_latents", "decode"),
+        ]
+
+    def _generate(self, request: Request) -> torch.Tensor:
+        frames = self.diffusers(
+            load_image(request.image, request.width, request.height),
+            height=request.height,
+            width=request.width,
+            num_frames=request.frames,
+            num_inference_steps=request.steps,
+            min_guidance_scale=request.min_guidance,
+            max_guidance_scale=request.max_guidance,
+            fps=request.fps,
+            motion_bucket_id=request.motion_bucket,
+            noise_aug_strength=request.noise_aug_strength,
+            decode_chunk_size=request.decode_chunk_size,
+            generator=torch.Generator("cpu").manual_seed(request.seed),
+            latents=self._noise(request),
+            output_type="latent" if request.latents_only else "pt",
+        ).frames
+        return cast(torch.Tensor, frames[0])
+
+    def _noise(self, request: Request) -> torch.Tensor:
+        """Standard normal [1, frames, channels, h, w], drawn on the CPU: equal on every device."""
+        scale = self.diffusers.vae_scale_factor
+        size = (request.height // scale, request.width // scale)
+        shape = (1, request.frames, self.diffusers.vae.config.latent_channels, *size)
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        return torch.randn(shape, generator=generator).to(self.diffusers.dtype)
+
+    def _check_size(self, request: Request) -> None:
+        """Every downsampling of the UNet halves the latents, so that they must stay whole."""
+        levels = len(self.diffusers.unet.config.block_out_channels) - 1
+        multiple = self.diffusers.vae_scale_factor * 2**levels
+        for name in ("width", "height"):
+            size = getattr(request, name)
+            if size % multiple:
+                low = max(multiple, size // multiple * multiple)
+                raise InvalidRequestError(
+                    f"{name} {size} is not a multiple of {multiple}, which this UNet needs; "
+                    f"try {low} or {low + multiple}"
+                )

@@ -1,0 +1,79 @@
+"""The pytest plugin: markers, options and the `gate` fixture. Importing it imports no torch.
+
+    def test_int8(gate):
+        gate.check(Int8WeightOnly(), model="svd", weights="mini")
+
+`pytest -m gpu` runs the gates that need a GPU; without one they are skipped with the reason, or
+fail under --require-gpu. Records stay in the folder of --accel-out, and cases that have a record
+there are not measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from accel.gates import Gate
+
+__all__ = ["gate"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("accel", "gates of accelerations")
+    group.addoption("--require-gpu", action="store_true", help="fail, not skip, without a GPU")
+    group.addoption(
+        "--allow-inconclusive",
+        action="store_true",
+        help="missing, incomparable and inconclusive verdicts do not fail",
+    )
+    group.addoption("--accel-out", type=Path, help="run folder to keep and resume")
+    group.addoption("--accel-baselines", type=Path, help="baselines folder (default: baselines)")
+    group.addoption("--accel-pairs", type=int, default=3, help="generations of each side on a GPU")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None or gpu_count():
+        return
+    reason = "needs an NVIDIA GPU, and NVML finds none"
+    if item.config.getoption("--require-gpu"):
+        pytest.fail(f"--require-gpu: {item.name} {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def gate(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gate]:
+    """Measures cases and judges them against claims, reference and baselines."""
+    from accel.gates import Gate
+
+    option: Any = request.config.getoption
+    gates = Gate(
+        folder=option("--accel-out") or tmp_path_factory.mktemp("accel"),
+        baselines=option("--accel-baselines") or request.config.rootpath / "baselines",
+        pairs=option("--accel-pairs"),
+        allow_inconclusive=option("--allow-inconclusive"),
+    )
+    with gates:
+        yield gates
+
+
+@cache
+def gpu_count() -> int:
+    """NVIDIA GPUs that NVML finds; 0 without a driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0

@@ -1,0 +1,240 @@
+"""The eight stages: case -> load -> apply -> generate -> measure -> score -> compare -> verdict.
+
+`Bench` measures cases: a candidate takes turns with the reference of the same request, each in a
+worker of its own; the reference's worker stays for the next candidate. Compare and verdict are
+`accel.gate`'s, on the records that come out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self
+
+from accel.core import Case, Counters, Metrics, Record
+from accel.environment import run_identity
+from accel.errors import AccelError, NoEffectError
+from accel.methods.reference import Reference
+from accel.pool import Worker
+from accel.runs import RunFolder
+from accel.summary import Samples, cost_metrics, pair_metrics
+from accel.telemetry import Telemetry
+
+__all__ = ["Bench", "Options", "reference_of"]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How cases are measured.
+
+    pairs: generations of each side, at least 1, taking turns. device: "cpu", or None for a GPU
+    where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
+    worker (a compilation takes minutes). fingerprint of metrics and options go into the record.
+    """
+
+    pairs: int = 3
+    device: str | None = None
+    clip: str = "mini"
+    timeout: float = 900.0
+
+
+@dataclass
+class _Side:
+    """One loaded, edited and warm worker, and what was measured of it so far."""
+
+    case: Case
+    worker: Worker
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    preparation: dict[str, float] = field(default_factory=dict)
+    expected: Counters = field(default_factory=dict)
+    counters: Counters = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> Metrics:
+        return cost_metrics(self.samples, self.case.request.frames, self.preparation)
+
+
+def reference_of(case: Case) -> Case:
+    """The same request with no method: M0."""
+    return replace(case, method=Reference())
+
+
+class Bench:
+    """Measures cases into a run folder; a case that has a record there is not measured again."""
+
+    def __init__(
+        self, folder: RunFolder, options: Options | None = None, progress: Progress = print
+    ) -> None:
+        self.folder, self.options, self.progress = folder, options or Options(), progress
+        self.identity = run_identity()
+        self._reference: _Side | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def steps(cases: Sequence[Case], folder: RunFolder, options: Options) -> int:
+        """How often `progress` is called while the cases are measured."""
+        pending = [case for case in cases if folder.record(case) is None]
+        candidates = sum(not case.is_reference for case in pending)
+        alone = options.pairs if pending and not candidates else 0
+        return candidates * (3 + 2 * options.pairs) + alone + 3 * bool(pending)
+
+    def run(self, cases: Sequence[Case]) -> list[Record]:
+        """Measure all cases, references last (the pairs have measured them by then).
+
+        A case that fails is kept in the folder's failures, and the others run on.
+        """
+        for case in sorted(cases, key=lambda case: case.is_reference):
+            try:
+                self.measure(case)
+            except AccelError as error:
+                self.folder.fail(case, f"{type(error).__name__}: {error}")
+                self.progress(f"{case.id}: failed: {error}")
+        return self.folder.records(cases)
+
+    def measure(self, case: Case) -> Record:
+        """The record of one case. Raises the case's AccelError."""
+        if found := self.folder.record(case):
+            return found
+        reference = self._resident(reference_of(case))
+        try:
+            record = self._measure(case, reference)
+        except AccelError:
+            if not reference.worker.alive:
+                self.close()
+            raise
+        self.folder.write(case, record)
+        return record
+
+    def close(self) -> None:
+        """End the reference's worker."""
+        if self._reference is not None:
+            self._reference.worker.close()
+            self._reference = None
+
+    def _measure(self, case: Case, reference: _Side) -> Record:
+        if case.is_reference:
+            for done in range(len(reference.samples), self.options.pairs):
+                self._generate(reference, f"{case.id}: {done + 1} of {self.options.pairs}")
+            return self._record(reference, reference, reference.samples)
+        with self._worker(case) as worker:
+            side = self._start(case, worker)
+            first = len(reference.samples)
+            for pair in range(self.options.pairs):
+                turns = (reference, side) if pair % 2 == 0 else (side, reference)
+                for turn in turns:
+                    self._generate(turn, f"{case.id}: pair {pair + 1} of {self.options.pairs}")
+        return self._record(side, reference, reference.samples[first:])
+
+    def _resident(self, case: Case) -> _Side:
+        """The reference's side, started if it is not there yet."""
+        if self._reference is not None and self._reference.case != case:
+            self.close()
+        if self._reference is None:
+            worker = self._worker(case)
+            try:
+                self._reference = self._start(case, worker)
+            except BaseException:
+                worker.close()
+                raise
+        return self._reference
+
+    def _worker(self, case: Case) -> Worker:
+        return Worker(self.folder.log(case), self.options.timeout, self.options.device)
+
+    def _start(self, case: Case, worker: Worker) -> _Side:
+        """Stages load and apply, and the warm-up."""
+        side = _Side(case, worker)
+        self.progress(f"{case.id}: loading {case.model} {case.weights}")
+        loaded = worker.load(case)
+        side.fingerprint = loaded["fingerprint"]
+        applied = worker.apply(case.method)
+        side.expected = applied["expected"]
+        self.progress(f"{case.id}: warming up")
+        warm = worker.warm()
+        side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}
+        return side
+
+    def _generate(self, side: _Side, label: str) -> None:
+        """One measured generation; the first one of a judged case keeps its frames."""
+        self.progress(f"{label} ({side.case.method.slug})")
+        first = not side.samples
+        frames = self.folder.frames_path(side.case) if side.case.judged and first else None
+        ours = [] if self._reference is None else [self._reference.worker.pid]
+        gpu = side.fingerprint.get("gpu", {}).get("uuid")
+        with Telemetry(gpu, [side.worker.pid], ours) as telemetry:
+            answer = side.worker.generate(frames)
+        side.counters = answer["counters"]
+        _check_counters(side)
+        side.samples.append({**answer["sample"], "telemetry": telemetry.result()})
+
+    def _record(self, side: _Side, reference: _Side, pairs: Samples) -> Record:
+        """Metrics and scores of both sides, and the raw samples behind them."""
+        self.progress(f"{side.case.id}: scoring")
+        costs, reference_costs = side.metrics, reference.metrics
+        ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
+        own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
+        return Record(
+            case=side.case.id,
+            group=side.case.group,
+            method=repr(side.case.method),
+            request=asdict(side.case.request),
+            fidelity=side.case.method.fidelity,
+            hardware=side.fingerprint["hardware"],
+            metrics={**costs, **ratio, **self._score(side.case)},
+            reference={**reference_costs, **own, **self._score(reference.case)},
+            counters=side.counters,
+            samples={
+                "candidate": side.samples,
+                "reference": list(pairs),
+                "preparation": side.preparation,
+            },
+            fingerprint={**side.fingerprint, "metrics": self._metric_networks(side.case)},
+            run={**self.identity, "gpu": side.fingerprint.get("gpu", {}).get("uuid")},
+        )
+
+    def _score(self, case: Case) -> Metrics:
+        """Quality of the case's video by itself and against the reference's; {} if not judged."""
+        if not case.judged:
+            return {}
+        import numpy as np
+
+        from accel.metrics import score
+        from accel.models.images import image_array
+
+        video, reference = self.folder.frames(case), self.folder.frames(reference_of(case))
+        request = case.request
+        image = image_array(request.image, request.width, request.height)
+        sound = bool(np.isfinite(reference).all())
+        return score(video, image, reference if sound else None, self.options.clip)
+
+    def _metric_networks(self, case: Case) -> dict[str, str]:
+        if not case.judged:
+            return {}
+        from accel.metrics import fingerprint
+
+        return fingerprint(self.options.clip)
+
+
+def _check_counters(side: _Side) -> None:
+    """An acceleration that is silently off, or on twice, is not measured as if it were on."""
+    wrong = [
+        f"{name} is {side.counters.get(name)}, expected {expected}"
+        for name, expected in side.expected.items()
+        if side.counters.get(name) != expected
+    ]
+    if wrong:
+        raise NoEffectError(f"{side.case.method!r} is not engaged as it should: {'; '.join(wrong)}")

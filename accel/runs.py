@@ -1,0 +1,93 @@
+"""The run folder: everything a run leaves, found again when it is resumed.
+
+<folder>/records/<group>/<case id>.json    measured cases
+<folder>/frames/<group>/<case id>.npy      float16 [T, H, W, 3], of judged cases
+<folder>/failures.json                     cases that failed, with their errors
+<folder>/logs/                             what the workers printed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel import baselines
+from accel.core import Case, Record
+from accel.errors import OutputError
+
+__all__ = ["RunFolder", "default_folder"]
+
+RESUME = "delete it, and the case is measured again"
+
+
+def default_folder(group: str) -> Path:
+    """`runs/<time>-<group>`: a new folder below the working directory."""
+    return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{group}"
+
+
+class RunFolder:
+    """Opens or creates the folder. Raises OutputError if it cannot be written to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            for name in ("records", "frames", "logs"):
+                (path / name).mkdir(parents=True, exist_ok=True)
+            probe = path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {path}: {error.strerror or error}; choose another --out"
+            ) from error
+
+    def record(self, case: Case) -> Record | None:
+        """What was measured of the case before, or None."""
+        path = self._record_path(case)
+        return baselines.read(path, RESUME) if path.exists() else None
+
+    def records(self, cases: Sequence[Case]) -> list[Record]:
+        """The records that exist, in the order of the cases."""
+        return [record for case in cases if (record := self.record(case))]
+
+    def write(self, case: Case, record: Record) -> None:
+        """Keep a record; the case's earlier failure is forgotten."""
+        baselines.write_file(record, self._record_path(case))
+        failures = self.failures()
+        if failures.pop(case.id, None):
+            self._write_failures(failures)
+
+    def frames_path(self, case: Case) -> Path:
+        path = self.path / "frames" / case.group / f"{case.id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def frames(self, case: Case) -> NDArray[np.float32]:
+        """The video of a judged case: [T, H, W, 3], nominally in [0, 1], perhaps not finite."""
+        video: NDArray[np.float16] = np.load(self.frames_path(case), allow_pickle=False)
+        return video.astype(np.float32)
+
+    def log(self, case: Case) -> Path:
+        return self.path / "logs" / f"{case.group}.{case.id}.log"
+
+    def failures(self) -> dict[str, str]:
+        """Case id -> error of every case that failed and was not measured since."""
+        path = self.path / "failures.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def fail(self, case: Case, error: str) -> None:
+        """Keep the error of a case."""
+        self._write_failures({**self.failures(), case.id: error})
+
+    def _record_path(self, case: Case) -> Path:
+        return self.path / "records" / case.group / f"{case.id}.json"
+
+    def _write_failures(self, failures: dict[str, str]) -> None:
+        draft = self.path / "failures.part"
+        draft.write_text(json.dumps(failures, indent=2, sort_keys=True) + "\n")
+        draft.replace(self.path / "failures.json")

@@ -1,0 +1,81 @@
+"""The words of a judgement: a check, its status, and the verdict that joins the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from accel.core import Record
+
+__all__ = ["SEVERITY", "Check", "Family", "Status", "Verdict", "exit_code", "worst"]
+
+Family = Literal["speed", "memory", "quality", "collapse"]
+Status = Literal[
+    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved", "pass"
+]
+
+SEVERITY: tuple[Status, ...] = (
+    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved", "pass",
+)  # fmt: skip
+"""Worst first: the worst check is the verdict."""
+
+
+EXIT_CODES: dict[Status, int] = {
+    "collapsed": 1, "regressed": 1,
+    "missing": 3, "incomparable": 3, "inconclusive": 3,
+    "improved": 0, "pass": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question asked of one metric; message: the metric, its value, its bound and unit."""
+
+    family: Family
+    metric: str
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of one record."""
+
+    record: Record
+    checks: tuple[Check, ...]
+
+    @property
+    def case(self) -> str:
+        """Group and case id, as in `svd-xt.untrained/fewer_steps-15@576x1024x25-s25`."""
+        return f"{self.record.group}/{self.record.case}"
+
+    @property
+    def status(self) -> Status:
+        """The worst status of all checks."""
+        return worst(self.checks)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each check that did not simply pass."""
+        return tuple(f"{c.status}: {c.message}" for c in self.checks if c.status != "pass")
+
+    def of(self, name: Family) -> tuple[Check, ...]:
+        """The checks of one family; none means that the family is not judged for this case."""
+        return tuple(check for check in self.checks if check.family == name)
+
+
+def worst(checks: Iterable[Check]) -> Status:
+    """The status of several checks together; of none it is "missing": nothing was proved."""
+    return min((check.status for check in checks), key=SEVERITY.index, default="missing")
+
+
+def exit_code(verdicts: Iterable[Verdict], allow_inconclusive: bool = False) -> int:
+    """0: all good; 1: one is worse than it was; 3: one could not be judged.
+
+    allow_inconclusive: 0 instead of 3. Without any verdict nothing was judged: 3, always.
+    """
+    codes = {EXIT_CODES[verdict.status] for verdict in verdicts}
+    if 1 in codes:
+        return 1
+    return 3 if not codes or (3 in codes and not allow_inconclusive) else 0

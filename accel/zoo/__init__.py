@@ -1,0 +1,1 @@
+"""The mini models: a synthetic world, the commands that train on it, and their weights."""

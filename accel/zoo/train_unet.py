@@ -1,0 +1,166 @@
+"""Train the mini UNet of Stable Video Diffusion on a bank of encoded clips.
+
+    python -m accel.zoo.train_unet --minutes 8
+
+Needs the VAE and the image encoder in --out. The bank lives on the device and is renewed while
+training runs. A batch holds clips of one length; only batches of 14 frames, the most frequent
+length, run compiled, because each further length would cost a compilation of its own.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from accel.zoo import assemble, world
+from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
+from accel.zoo.train_vae import LATENT_CHANNELS
+from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
+
+CHANNELS = (64, 64, 96)
+HEADS = (2, 2, 3)
+LENGTHS = {14: 0.72, 25: 0.10, 7: 0.08, 9: 0.05, 13: 0.05}  # frames: share of the steps
+COMPILED = 14
+CAPACITY = 32768  # clips of 14 frames; fewer of the other lengths, by share
+REFRESH = 20  # steps between additions to the bank
+CHUNK = 128  # clips per addition
+FIRST_FILL = 64  # additions before the first step
+
+
+def build_unet() -> UNetSpatioTemporalConditionModel:
+    """A mini UNet with random parameters, for 16 x 16 latents."""
+    levels = len(CHANNELS)
+    return UNetSpatioTemporalConditionModel(
+        sample_size=16,
+        in_channels=2 * LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        down_block_types=("CrossAttnDownBlockSpatioTemporal",) * (levels - 1)
+        + ("DownBlockSpatioTemporal",),
+        up_block_types=("UpBlockSpatioTemporal",)
+        + ("CrossAttnUpBlockSpatioTemporal",) * (levels - 1),
+        block_out_channels=CHANNELS,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96,
+        layers_per_block=1,
+        cross_attention_dim=128,
+        num_attention_heads=HEADS,
+        num_frames=14,
+    )
+
+
+class Bank:
+    """Encoded clips of several lengths with their conditions, on the device."""
+
+    def __init__(self, plan: Plan) -> None:
+        encoders = plan.out / "svd"
+        self.plan = plan
+        self.vae = AutoencoderKLTemporalDecoder.from_pretrained(
+            encoders / "vae", variant="fp16", dtype=torch.float32
+        ).to(plan.device)
+        self.encoder = CLIPVisionModelWithProjection.from_pretrained(
+            encoders / "image_encoder", variant="fp16", dtype=torch.float32
+        ).to(plan.device)
+        gpu = plan.device.type == "cuda"
+        capacity = CAPACITY if gpu else 64
+        self.chunk = CHUNK if gpu else 2
+        self.rings = {
+            length: Ring(max(round(capacity * share / LENGTHS[COMPILED]), self.chunk))
+            for length, share in LENGTHS.items()
+        }
+
+    @torch.no_grad()
+    def add(self, length: int, seed: int) -> None:
+        """Render and encode one chunk of clips of that length."""
+        clips = world.sample(self.chunk, seed, length, device=self.plan.device)
+        with autocast(self.plan.device):
+            given = condition(self.vae, self.encoder, clips.video[:, 0], clips.bucket, clips.fps)
+            latents = torch.cat(
+                [
+                    self.vae.encode(video).latent_dist.mode()
+                    for video in (clips.video * 2 - 1).flatten(0, 1).split(512)
+                ]
+            ).unflatten(0, (-1, length))
+        self.rings[length].add(
+            latents=(latents * self.vae.config.scaling_factor).half(),
+            embedding=given.embedding.half(),
+            image=given.image.half(),
+            ids=given.ids.float(),
+        )
+
+    def draw(self, length: int) -> tuple[Tensor, Conditions]:
+        """A batch of scaled latents [n, T, C, h, w] and its conditions, in fp32."""
+        rows = self.rings[length].draw(max(1, round(self.plan.batch * COMPILED / length)))
+        given = Conditions(rows["embedding"].float(), rows["image"].float(), rows["ids"])
+        return rows["latents"].float(), given
+
+
+def v_loss(
+    unet: Callable[..., tuple[Tensor]], latents: Tensor, given: Conditions, sigma: Tensor
+) -> Tensor:
+    """MSE of the v prediction for scaled latents [n, T, C, h, w]."""
+    sample, time, target = noised(latents, sigma)
+    image = given.image[:, None].expand(-1, latents.shape[1], -1, -1, -1)
+    output = unet(
+        torch.cat([sample, image], 2), time, given.embedding, given.ids, return_dict=False
+    )[0]
+    return F.mse_loss(output.float(), target)
+
+
+def lengths(count: int, seed: int) -> list[int]:
+    """`count` random clip lengths, by their shares."""
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.tensor(list(LENGTHS.values()))
+    names = list(LENGTHS)
+    return [names[i] for i in torch.multinomial(table, count, True, generator=generator).tolist()]
+
+
+def fill(bank: Bank, start: int) -> None:
+    """Fill the bank for the first step: by share, at least one chunk of each length."""
+    total = FIRST_FILL if bank.plan.device.type == "cuda" else 1
+    for length, share in LENGTHS.items():
+        for _ in range(max(1, round(total * share))):
+            bank.add(length, start)
+            start += 1000
+
+
+def load_unet(plan: Plan) -> UNetSpatioTemporalConditionModel:
+    """A random UNet, or with --warm the one in --out, in fp32."""
+    if not plan.warm:
+        return build_unet()
+    return UNetSpatioTemporalConditionModel.from_pretrained(
+        plan.out / "svd" / "unet", variant="fp16", dtype=torch.float32
+    )
+
+
+def main() -> None:
+    plan = parse("Train the mini UNet.", WEIGHTS, minutes=8, batch=64)
+    torch.manual_seed(plan.seed)
+    unet = load_unet(plan).to(plan.device)
+    training = Training("unet", unet, plan, peak=1e-3, decay=0.9995)
+    first = 1_000_000 * (1 + training.step % 500)
+    bank = Bank(plan)
+    fill(bank, first)
+    print("unet: bank filled", flush=True)
+    quick = torch.compile(unet, dynamic=False) if plan.compile else unet
+    queue = lengths(4096, plan.seed + training.step)
+
+    def loss_of(share: float) -> Tensor:
+        length = queue[training.step % len(queue)]
+        if training.step % REFRESH == REFRESH - 1:
+            bank.add(length, first + 500_000_000 + 1000 * (training.step % 400_000))
+        latents, given = bank.draw(length)
+        with autocast(plan.device):
+            network = quick if length == COMPILED else unet
+            return v_loss(network, latents, drop(given), draw_sigma(len(latents), plan.device))
+
+    training.run(loss_of)
+    with training.averaged():
+        unet.half().save_pretrained(plan.out / "svd" / "unet", variant="fp16")
+    assemble.assemble(plan.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Train the mini VAE of Stable Video Diffusion: images first, then clips of 8 frames.
+
+    python -m accel.zoo.train_vae --minutes 4.5
+
+Loss: L1 + multi-scale gradient L1 + a little KL. Afterwards each latent channel is scaled to unit
+RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the configuration's
+scaling_factor is 1 / std of the latents.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLTemporalDecoder
+from torch import Tensor, nn
+
+from accel.zoo import world
+from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
+
+CHANNELS = (32, 64, 64, 96)
+LATENT_CHANNELS = 8
+CLIP_FRAMES = 8  # as the pipeline's decode_chunk_size
+IMAGE_SHARE = 0.7  # of the budget: single frames before clips
+CAPACITY = 2048  # clips
+GRADIENT_WEIGHT = 0.5
+KL_WEIGHT = 1e-4
+
+
+def build_vae() -> AutoencoderKLTemporalDecoder:
+    """A mini VAE with random parameters: 8x smaller latents of 8 channels.
+
+    The taps of its temporal convolutions on earlier and later frames start at zero: what is
+    learned on single frames holds, unchanged, for the first clip.
+    """
+    vae = AutoencoderKLTemporalDecoder(
+        block_out_channels=CHANNELS,
+        down_block_types=("DownEncoderBlock2D",) * len(CHANNELS),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        sample_size=128,
+        force_upcast=True,
+    )
+    with torch.no_grad():
+        for module in vae.modules():
+            if isinstance(module, nn.Conv3d) and module.kernel_size[0] == 3:
+                module.weight[:, :, ::2] = 0
+    return vae
+
+
+def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
+    return images.diff(dim=-1), images.diff(dim=-2)
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """L1 + gradient L1 at three scales, of images [n, 3, H, W]."""
+    loss = F.l1_loss(output, target)
+    for scale in range(3):
+        own, true = _gradients(output), _gradients(target)
+        step = sum(F.l1_loss(a, b) for a, b in zip(own, true, strict=True))
+        loss = loss + GRADIENT_WEIGHT * step / 3
+        if scale < 2:
+            output, target = F.avg_pool2d(output, 2), F.avg_pool2d(target, 2)
+    return loss
+
+
+def fill(ring: Ring, clips: int, seed: int, device: torch.device) -> None:
+    """Add clips of consecutive frames, uint8 [n, CLIP_FRAMES, 3, H, W]."""
+    start = seed // 1000 % 7
+    scenes = world.sample_scenes(clips, seed, frames=14, device=device)
+    video = world.render(scenes, range(start, start + CLIP_FRAMES)).video
+    ring.add(video=(video * 255).round().byte())
+
+
+def draw(ring: Ring, frames: int, images: bool) -> Tensor:
+    """A batch [frames, 3, H, W] in [-1, 1]: single frames, or whole clips one after another."""
+    if images:
+        video = ring.rows["video"]
+        clip = torch.randint(min(ring.count, ring.capacity), (frames,), device=video.device)
+        when = torch.randint(CLIP_FRAMES, (frames,), device=video.device)
+        batch = video[clip, when]
+    else:
+        batch = ring.draw(max(1, frames // CLIP_FRAMES))["video"].flatten(0, 1)
+    return batch.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def normalise(vae: AutoencoderKLTemporalDecoder, images: Tensor) -> float:
+    """Scale every latent channel to unit RMS on images [n, 3, H, W]; returns scaling_factor."""
+    latents = vae.encode(images).latent_dist.mode()
+    rms = latents.square().mean((0, 2, 3)).sqrt()
+    z = vae.config.latent_channels
+    vae.quant_conv.weight[:z] /= rms.reshape(-1, 1, 1, 1)
+    vae.quant_conv.bias[:z] /= rms
+    vae.quant_conv.bias[z:] -= 2 * rms.log()
+    vae.decoder.conv_in.weight *= rms.reshape(1, -1, 1, 1)
+    factor = 1 / float(vae.encode(images).latent_dist.mode().std())
+    vae.register_to_config(scaling_factor=factor)
+    return factor
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKLTemporalDecoder, device: torch.device, clips: int = 32) -> float:
+    """Mean PSNR (dB) of held-out clips of 14 frames, decoded 8 frames at a time, in fp32."""
+    video = world.sample(clips, 998_000_000, frames=14, device=device).video
+    values = []
+    for clip in video:
+        latents = vae.encode(clip * 2 - 1).latent_dist.mode()
+        decoded = torch.cat(
+            [vae.decode(part, num_frames=len(part)).sample for part in latents.split(CLIP_FRAMES)]
+        )
+        error = ((decoded + 1) / 2).clamp(0, 1) - clip
+        values.append(-10 * math.log10(float(error.square().mean()) + 1e-10))
+    return sum(values) / len(values)
+
+
+def forwards(
+    vae: AutoencoderKLTemporalDecoder, plan: Plan
+) -> Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]:
+    """(frames, num_frames) to reconstruction, mean and log variance in fp32.
+
+    Single frames run compiled; the short clip stage is not worth a second compilation.
+    """
+
+    def forward(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = vae.quant_conv(vae.encoder(frames)).float().chunk(2, dim=1)
+        variance = variance.clamp(-30, 20)
+        latents = mean + (variance / 2).exp() * torch.randn_like(mean)
+        only = torch.zeros(len(frames) // num_frames, num_frames, device=frames.device)
+        output = vae.decoder(latents, image_only_indicator=only, num_frames=num_frames)
+        return output.float(), mean, variance
+
+    quick = torch.compile(forward, dynamic=False) if plan.compile else forward
+    return lambda frames, count: (quick if count == 1 else forward)(frames, count)
+
+
+def export(vae: AutoencoderKLTemporalDecoder, plan: Plan, ring: Ring) -> None:
+    """Normalise the latents, report, and write the weights in fp16."""
+    images = draw(ring, min(256, 8 * ring.count), images=True)
+    factor = normalise(vae, images)
+    quality = psnr(vae, plan.device, 32 if plan.device.type == "cuda" else 1)
+    print(f"vae: scaling_factor {factor:.4f}, held-out PSNR {quality:.2f} dB", flush=True)
+    vae.half().save_pretrained(plan.out / "svd" / "vae", variant="fp16")
+
+
+def main() -> None:
+    plan = parse("Train the mini VAE.", WEIGHTS, minutes=4.5, batch=128)
+    torch.manual_seed(plan.seed)
+    vae = build_vae()
+    if plan.warm:
+        folder = plan.out / "svd" / "vae"
+        vae = AutoencoderKLTemporalDecoder.from_pretrained(
+            folder, variant="fp16", dtype=torch.float32
+        )
+    training = Training("vae", vae.to(plan.device), plan, peak=1e-3)
+    ring = Ring(CAPACITY if plan.device.type == "cuda" else 16)
+    seeds = iter(range(1_000_000 * (1 + training.step), 900_000_000, 1000))
+    for _ in range(4 if plan.device.type == "cuda" else 1):
+        fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
+    forward = forwards(vae, plan)
+
+    def loss_of(share: float) -> Tensor:
+        if training.step % 4 == 0:
+            fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
+        images = share < IMAGE_SHARE
+        frames = draw(ring, plan.batch, images)
+        with autocast(plan.device):
+            output, mean, variance = forward(frames, 1 if images else CLIP_FRAMES)
+        kl = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean()
+        return reconstruction_loss(output, frames) + KL_WEIGHT * kl
+
+    training.run(loss_of)
+    with training.averaged():
+        export(vae, plan, ring)
+
+
+if __name__ == "__main__":
+    main()

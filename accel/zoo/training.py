@@ -1,0 +1,222 @@
+"""The loop that all training commands share: budget, schedule, average, state, log.
+
+A budget is minutes (or steps) in total, over all resumed runs; the learning rate is a function of
+the share of it that is spent, so every run anneals fully. State is written by atomic rename.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WEIGHTS = Path(__file__).parent / "weights"
+STATE = Path("runs/zoo")
+REPORT_SECONDS = 10.0
+SAVE_SECONDS = 120.0
+CHECK_STEPS = 10  # the clock is read, and the GPU waited for, every so many steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training command's options."""
+
+    minutes: float  # total budget, over all resumed runs
+    steps: int | None  # a budget in steps instead
+    out: Path  # weights go here
+    state: Path  # resumable state and the log go here
+    device: torch.device
+    batch: int
+    warm: bool  # start from the weights in `out`
+    compile: bool
+    seed: int
+
+
+def parse(description: str, out: Path, minutes: float, batch: int) -> Plan:
+    """Read the options that every training command takes."""
+    cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--minutes", type=float, default=minutes, help="total budget")
+    parser.add_argument("--steps", type=int, help="budget in steps, instead of minutes")
+    parser.add_argument("--out", type=Path, default=out, help="folder of the weights")
+    parser.add_argument("--state", type=Path, default=STATE, help="folder of state and log")
+    parser.add_argument("--device", default="cuda" if cuda else "cpu")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--warm", action="store_true", help="start from the weights in --out")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=cuda)
+    parser.add_argument("--seed", type=int, default=0)
+    options = vars(parser.parse_args())
+    return Plan(**{**options, "device": torch.device(options["device"])})
+
+
+def learning_rate(share: float, step: int, peak: float, warmup: int = 100) -> float:
+    """Linear warm-up over `warmup` steps, then cosine in the share of the budget, to 1 %."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    return peak * min(1.0, (step + 1) / warmup) * (0.01 + 0.99 * cosine)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 autocast on a GPU, nothing on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+class Training:
+    """Optimises the parameters of one module against a loss, for a budget."""
+
+    def __init__(
+        self, name: str, model: nn.Module, plan: Plan, peak: float, decay: float = 0.999
+    ) -> None:
+        self.name, self.model, self.plan, self.peak, self.decay = name, model, plan, peak, decay
+        self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=peak,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=plan.device.type == "cuda",
+        )
+        self.step = 0
+        self.spent = 0.0  # seconds, over all runs
+        self._resume()
+        # A resumed run draws new data.
+        torch.manual_seed(plan.seed + self.step)
+
+    @property
+    def share(self) -> float:
+        """Spent share of the budget, from 0 to 1."""
+        if self.plan.steps is not None:
+            return self.step / max(self.plan.steps, 1)
+        return self.spent / (60 * self.plan.minutes)
+
+    def run(self, loss_of: Callable[[float], Tensor]) -> None:
+        """Train until the budget is spent; `loss_of` takes the spent share, and draws a batch."""
+        began, before = time.perf_counter(), self.spent
+        reported = saved = began
+        losses: list[Tensor] = []
+        first = self.step
+        self.model.train()
+        while self.share < 1:
+            losses.append(self._update(loss_of(self.share)))
+            if self.step % CHECK_STEPS and self.plan.device.type == "cuda":
+                continue
+            losses[-1].item()  # waits for the GPU: the clock tells the truth
+            now = time.perf_counter()
+            self.spent = before + now - began
+            if now - reported > REPORT_SECONDS or self.share >= 1:
+                self._report(losses, (self.step - first) / (now - reported))
+                reported, first, losses = now, self.step, []
+            if now - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.perf_counter()
+        self.save()
+
+    def _update(self, loss: Tensor) -> Tensor:
+        rate = learning_rate(self.share, self.step, self.peak)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        return loss.detach()
+
+    def _report(self, losses: list[Tensor], speed: float) -> None:
+        loss = float(torch.stack(losses).mean())
+        row = {
+            "stage": self.name,
+            "step": self.step,
+            "loss": round(loss, 5),
+            "steps_per_s": round(speed, 2),
+            "minutes": round(self.spent / 60, 2),
+            "share": round(self.share, 3),
+        }
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"{self.name}: the loss is {loss} at step {self.step}; "
+                "remove the state folder and lower the learning rate"
+            )
+        left = max(0.0, self.plan.minutes - self.spent / 60)
+        print(f"{json.dumps(row)} {left:.1f} min left", flush=True)
+        self.plan.state.mkdir(parents=True, exist_ok=True)
+        with (self.plan.state / f"{self.name}.jsonl").open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+    @property
+    def _file(self) -> Path:
+        return self.plan.state / f"{self.name}.pt"
+
+    def save(self) -> None:
+        """Write the whole state; a crash leaves the old file."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+        }
+        self.plan.state.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._file)
+
+    def _resume(self) -> None:
+        if not self._file.exists():
+            return
+        state: dict[str, Any] = torch.load(
+            self._file, map_location=self.plan.device, weights_only=True
+        )
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch._foreach_copy_(self.average, state["average"])
+        self.step, self.spent = state["step"], state["spent"]
+        print(f"{self.name}: resumed at step {self.step}", flush=True)
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The model in evaluation mode with the averaged parameters, for the block."""
+        own = [p.detach().clone() for p in self.parameters]
+        with torch.no_grad():
+            torch._foreach_copy_(self.parameters, self.average)
+            self.model.eval()
+            yield self.model
+            torch._foreach_copy_(self.parameters, own)
+
+
+class Ring:
+    """Named tensors of equal first size on a device: the newest `capacity` rows are kept."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, **rows: Tensor) -> None:
+        """Append rows, over the oldest ones once full."""
+        if not self.rows:
+            self.rows = {
+                name: value.new_empty((self.capacity, *value.shape[1:]))
+                for name, value in rows.items()
+            }
+        size = len(next(iter(rows.values())))
+        device = next(iter(self.rows.values())).device
+        where = (torch.arange(size, device=device) + self.count) % self.capacity
+        for name, value in rows.items():
+            self.rows[name][where] = value
+        self.count += size
+
+    def draw(self, n: int) -> dict[str, Tensor]:
+        """n random rows, with replacement."""
+        tensor = next(iter(self.rows.values()))
+        pick = torch.randint(min(self.count, self.capacity), (n,), device=tensor.device)
+        return {name: value[pick] for name, value in self.rows.items()}

@@ -1,0 +1,98 @@
+"""Every registered method keeps the contract, on a pipeline of toy width."""
+
+from dataclasses import fields, replace
+from typing import get_args
+
+import pytest
+import torch
+
+from accel.core import Case, Fidelity
+from accel.errors import NoEffectError
+from accel.measure import Probe, base_counters
+from accel.methods import METHODS, method_class, parse
+from accel.models import default_request
+from accel.models.sources import load
+
+CONFIGURED = {
+    "reference": "reference",
+    "int8_weight_only": "int8_weight_only",
+    "int8_weight_only torchao": "int8_weight_only:torchao",
+    "torch_compile": "torch_compile:backend=aot_eager,decoder=true",
+    "fewer_steps": "fewer_steps:3",
+}
+
+
+def tiny_case(folder, text, **changes):
+    request = default_request("svd", "mini", frames=7, steps=5, **changes)
+    return Case("svd", "pretrained", request, parse(text), str(folder))
+
+
+def test_every_registered_method_is_configured_here():
+    assert {text.split()[0] for text in CONFIGURED} == set(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_classes_are_frozen_and_described(name):
+    cls = method_class(name)
+    assert cls.name == name
+    assert cls.source
+    assert cls.fidelity in get_args(Fidelity)
+    assert cls.__dataclass_params__.frozen
+    assert [f.name for f in fields(cls)] == list(cls.__dataclass_fields__)[: len(fields(cls))]
+
+
+@pytest.mark.parametrize("text", CONFIGURED.values(), ids=list(CONFIGURED))
+def test_engages_and_keeps_the_video_sound(tiny_folder, text):
+    case = tiny_case(tiny_folder, text)
+    pipeline = load(case, "cpu")
+    plain = load(case, "cpu")
+    expected = base_counters(pipeline) | case.method.expected(pipeline)
+    case.method.apply(pipeline)
+    probe = Probe(pipeline)
+    probe.warm()
+    sample, video = probe.generate()
+    assert probe.counters() == expected
+    assert video.shape == (7, 3, 128, 128)
+    assert video.isfinite().all()
+    assert len(sample["stages"]["denoise"]) == expected["denoiser_calls"]
+    assert set(sample["stages"]) == {"encode_image", "encode_vae", "denoise", "decode"}
+    if case.method.fidelity == "exact":
+        assert torch.allclose(video, plain.generate(plain.request), atol=1e-4)
+
+
+@pytest.mark.parametrize("text", ["int8_weight_only", "int8_weight_only:torchao", "torch_compile"])
+def test_applied_twice_is_refused(tiny_folder, text):
+    case = tiny_case(tiny_folder, text)
+    pipeline = load(case, "cpu")
+    case.method.apply(pipeline)
+    with pytest.raises(NoEffectError, match="twice"):
+        case.method.apply(pipeline)
+
+
+def test_a_chain_engages_all_its_parts(tiny_folder):
+    text = "fewer_steps:3+int8_weight_only+torch_compile:backend=aot_eager"
+    case = tiny_case(tiny_folder, text)
+    pipeline = load(case, "cpu")
+    expected = base_counters(pipeline) | case.method.expected(pipeline)
+    case.method.apply(pipeline)
+    probe = Probe(pipeline)
+    probe.warm()
+    probe.generate()
+    assert probe.counters() == expected
+    assert expected["denoiser_calls"] == 3
+    assert expected["int8_linears"] > 0
+    assert expected["compiled_graphs"] == 1
+
+
+def test_fewer_steps_refuses_more_steps(tiny_folder):
+    pipeline = load(tiny_case(tiny_folder, "fewer_steps:9"), "cpu")
+    assert "not fewer" in parse("fewer_steps:9").refuses(pipeline)
+
+
+def test_noise_is_the_same_for_the_same_seed_only(tiny_folder):
+    pipeline = load(tiny_case(tiny_folder, "reference"), "cpu")
+    request = pipeline.request
+    first, again = pipeline.generate(request), pipeline.generate(request)
+    other = pipeline.generate(replace(request, seed=1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

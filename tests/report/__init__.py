@@ -1,0 +1,1 @@
+"""Tests of the report: tables, pictures, video files and the bundle of them."""

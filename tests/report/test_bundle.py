@@ -1,0 +1,46 @@
+"""The report of a run: all of its files, each whole or not there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from accel.errors import InvalidRequestError, OutputError
+from accel.report.bundle import write_report
+from tests.report.test_tables import FAILURES, RECORDS, VERDICTS
+from tests.report.videos import moving_disc
+
+
+def names(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_table_contact_sheet_and_videos_are_written(tmp_path):
+    np.save(tmp_path / "frames.npy", moving_disc())
+    run = tmp_path / "run"
+    frames = {RECORDS[0].case: moving_disc(), RECORDS[1].case: tmp_path / "frames.npy"}
+    paths = write_report(run, RECORDS, frames, moving_disc()[0], VERDICTS, FAILURES)
+    videos = [f"videos/{RECORDS[i].case}.mp4" for i in (0, 1)]
+    assert [str(path.relative_to(run)) for path in paths] == ["table.md", "contact.png", *videos]
+    assert names(run) == sorted(["table.md", "contact.png", *videos])
+    assert "improved" in (run / "table.md").read_text(encoding="utf-8")
+
+
+def test_without_frames_there_is_the_table_alone(tmp_path):
+    write_report(tmp_path, RECORDS, {})
+    assert names(tmp_path) == ["table.md"]
+
+
+def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path):
+    case = RECORDS[0].case
+    write_report(tmp_path, RECORDS[:1], {case: moving_disc()})
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+    with pytest.raises(InvalidRequestError):
+        write_report(tmp_path, RECORDS[:1], {case: np.zeros((0, 8, 8, 3))})
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file.table\.md.*another output folder"):
+        write_report(tmp_path / "file", RECORDS, {})

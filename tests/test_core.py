@@ -1,0 +1,127 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import accel
+from accel.core import Case, Chain, Request
+from accel.errors import InvalidRequestError, UnknownNameError
+from accel.methods import METHODS, from_repr, parse
+from accel.methods.fewer_steps import FewerSteps
+from accel.methods.int8_weight_only import Int8WeightOnly
+from accel.methods.reference import Reference
+from accel.methods.torch_compile import TorchCompile
+from accel.models import default_request
+
+
+def test_all_is_sorted_and_importable():
+    assert accel.__all__ == sorted(accel.__all__)
+    assert all(getattr(accel, name) is not None for name in accel.__all__)
+
+
+@pytest.mark.parametrize(
+    "statement", ["import accel.plugin", "import accel.__main__, accel.commands, accel.runner"]
+)
+def test_starting_imports_no_torch(statement):
+    code = f"{statement}; import sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 100}, r"width 100 .* multiple of 8; try 96 or 104"),
+        ({"height": 0}, r"height 0 .* try 8 or 16"),
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"frames": 0}, "frames is 0"),
+        ({"motion_bucket": 300}, "motion_bucket 300 is outside 1 to 255"),
+        ({"fps": 0}, "fps is 0"),
+        ({"min_guidance": 4.0}, r"min_guidance 4.0 is above max_guidance 3.0"),
+    ],
+)
+def test_bad_requests_name_the_value(changes, message):
+    with pytest.raises(InvalidRequestError, match=message):
+        Request(**changes)
+
+
+def test_case_ids_are_what_the_design_says():
+    request = default_request("svd-xt", "untrained")
+    case = Case("svd-xt", "untrained", request, FewerSteps(15))
+    assert case.id == "fewer_steps-15@576x1024x25-s25"
+    assert case.group == "svd-xt.untrained"
+    seeded = replace(case, request=replace(request, seed=3), method=TorchCompile(decoder=True))
+    assert seeded.id == "torch_compile-decoder@576x1024x25-s25-seed3"
+
+
+STEPS = st.builds(FewerSteps, steps=st.integers(1, 50))
+INT8 = st.builds(Int8WeightOnly, backend=st.sampled_from(["module", "torchao"]))
+COMPILED = st.builds(TorchCompile, decoder=st.booleans())
+CHAINS = st.builds(Chain, st.tuples(STEPS, INT8, COMPILED))
+
+
+@given(st.one_of(st.just(Reference()), STEPS, INT8, COMPILED, CHAINS))
+def test_repr_evaluates_back(method):
+    assert from_repr(repr(method)) == method
+
+
+@given(CHAINS, CHAINS)
+def test_different_methods_have_different_slugs(one, other):
+    assert (one == other) == (one.slug == other.slug)
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("reference", Reference()),
+        ("fewer_steps:15", FewerSteps(15)),
+        ("fewer_steps:steps=4", FewerSteps(4)),
+        ("int8_weight_only:backend=torchao", Int8WeightOnly("torchao")),
+        ("torch_compile:decoder=true", TorchCompile(decoder=True)),
+        ("torch_compile:mode=max-autotune", TorchCompile("max-autotune")),
+        ("fewer_steps:10+torch_compile", Chain((FewerSteps(10), TorchCompile()))),
+    ],
+)
+def test_methods_parse_from_the_command_line(text, method):
+    assert parse(text) == method
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fewer_step", "unknown method 'fewer_step'; did you mean 'fewer_steps'?"),
+        ("xyz", "choose from: fewer_steps, int8_weight_only"),
+        ("fewer_steps:0", "steps is 0; give 1 or more"),
+        ("fewer_steps", "missing 1 required positional argument: 'steps'; the fields are: steps"),
+        ("fewer_steps:size=3", "unexpected keyword argument 'size'; the fields are: steps"),
+        ("int8_weight_only:tochao", "unknown int8 backend 'tochao'; did you mean 'torchao'?"),
+        ("torch_compile+int8_weight_only", "int8_weight_only cannot follow torch_compile"),
+        ("fewer_steps:4+fewer_steps:10", "two or more different methods"),
+    ],
+)
+def test_bad_methods_name_the_remedy(text, message):
+    with pytest.raises(InvalidRequestError, match=message.replace("?", r"\?")):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["__import__('os')", "FewerSteps(steps=open('x'))", "1 +"])
+def test_only_methods_are_evaluated(text):
+    with pytest.raises(InvalidRequestError):
+        from_repr(text)
+
+
+def test_unknown_models_and_weights_name_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'svd-xt'"):
+        default_request("svd_xt", "mini")
+    with pytest.raises(UnknownNameError, match="did you mean 'mini'"):
+        default_request("svd", "mimi")
+
+
+def test_every_method_has_its_card():
+    for target, summary in METHODS.values():
+        module = __import__(target.partition(":")[0], fromlist=["x"])
+        assert "Source:" in module.__doc__
+        assert "Costs:" in module.__doc__
+        assert summary.startswith("M")

@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.verdict import EXIT_CODES, SEVERITY, Check, Verdict, exit_code, worst
+from tests.examples import record
+
+repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=50)
+RECORD = record()
+
+
+def test_every_status_is_known_to_the_exit_code():
+    assert set(SEVERITY) == set(EXIT_CODES)
+
+
+@repeatable
+@given(st.lists(st.sampled_from(SEVERITY), min_size=1))
+def test_the_worst_status_wins(statuses):
+    checks = tuple(Check("speed", "speedup", status, "") for status in statuses)
+    verdict = Verdict(RECORD, checks)
+    assert verdict.status == next(status for status in SEVERITY if status in statuses)
+    assert worst(checks[::-1]) == verdict.status
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code", "allowed"),
+    [
+        (("pass", "improved"), 0, 0),
+        (("pass", "inconclusive"), 3, 0),
+        (("incomparable",), 3, 0),
+        (("missing", "regressed"), 1, 1),
+        (("collapsed",), 1, 1),
+        ((), 3, 3),
+    ],
+)
+def test_exit_codes(statuses, code, allowed):
+    verdicts = [Verdict(RECORD, (Check("speed", "x", status, ""),)) for status in statuses]
+    assert exit_code(verdicts) == code
+    assert exit_code(verdicts, allow_inconclusive=True) == allowed
+
+
+def test_a_verdict_without_checks_is_missing():
+    assert Verdict(RECORD, ()).status == "missing"

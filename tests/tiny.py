@@ -1,0 +1,58 @@
+"""A random SVD of toy width in the full layout: for what needs a pipeline and no quality."""
+
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from accel.models.sources import SCHEDULER
+
+
+def tiny_pipeline() -> StableVideoDiffusionPipeline:
+    """UNet of two levels, VAE of scale 8, CLIP of one layer; seeded."""
+    torch.manual_seed(0)
+    unet = UNetSpatioTemporalConditionModel(
+        block_out_channels=(32, 64),
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        layers_per_block=1,
+        num_attention_heads=(2, 4),
+        cross_attention_dim=32,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=96,
+    )
+    vae = AutoencoderKLTemporalDecoder(
+        block_out_channels=(32, 32, 32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        layers_per_block=1,
+    )
+    clip = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            patch_size=32,
+            projection_dim=32,
+        )
+    )
+    return StableVideoDiffusionPipeline(
+        vae=vae.eval(),
+        image_encoder=clip.eval(),
+        unet=unet.eval(),
+        scheduler=EulerDiscreteScheduler(**SCHEDULER),
+        feature_extractor=CLIPImageProcessor(size=224, crop_size=224),
+    )
+
+
+def save_tiny(folder: Path, variant: str | None = "fp16", shard: str = "10GB") -> Path:
+    """The tiny pipeline as a folder, in halves; shard: largest file, as in "200KB"."""
+    pipeline = tiny_pipeline().to(dtype=torch.float16)
+    pipeline.save_pretrained(folder, variant=variant, max_shard_size=shard)
+    return folder
