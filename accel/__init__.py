@@ -13,7 +13,7 @@ _HOME = {
     "Method": "accel.core",
     "Record": "accel.core",
     "Request": "accel.core",
-    "Verdict": "accel.gate",
+    "Verdict": "accel.verdict",
     "judge": "accel.gate",
 }
 

@@ -15,8 +15,12 @@ from accel.models import MODELS, WEIGHTS
 __all__ = ["main", "parser"]
 
 EXIT_CODES = """\
-exit codes: 0 pass or improved, 1 regressed or collapsed (or a case that failed),
+exit codes: 0 pass or improved, 1 regressed or collapsed,
 2 a bad argument, 3 missing, incomparable or inconclusive"""
+
+MEASURED_CODES = """\
+exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument
+(the verdicts decide the exit code of `accel compare`)"""
 
 METHOD_HELP = f"""\
 methods: {", ".join(METHODS)}.
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("accel: interrupted; run the same command with --out to resume", file=sys.stderr)
+        print("accel: interrupted; the same command with --out resumes it", file=sys.stderr)
         return 130
     return code
 
@@ -78,7 +82,7 @@ def _list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _measuring(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> None:
-    command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{EXIT_CODES}")
+    command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{MEASURED_CODES}")
     command.add_argument("model", metavar="MODEL", help=" | ".join(MODELS))
     command.add_argument(
         "--weights",
@@ -90,20 +94,32 @@ def _measuring(
     command.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="which methods (default: all that run here)"
     )
-    command.add_argument("--out", type=Path, help="run folder; one that exists is resumed")
     command.add_argument(
-        "--pairs", type=int, default=3, help="generations of each side (%(default)s)"
+        "--out",
+        type=Path,
+        help="run folder for records, frames, table and videos; one that exists is resumed "
+        "(default: a new one below runs/)",
+    )
+    command.add_argument(
+        "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
     )
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(
-        "--clip", default="mini", metavar="MODEL:WEIGHTS", help="CLIP metric's model"
+        "--clip",
+        default="mini",
+        metavar="MODEL:WEIGHTS",
+        help="model of the CLIP metric: mini, or one of open_clip, as in "
+        "ViT-B-32:laion2b_s34b_b79k (default: %(default)s)",
     )
     command.add_argument(
         "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
     )
     if name == "refresh":
         command.add_argument(
-            "--from", dest="source", type=Path, help="accept this run, measure none"
+            "--from",
+            dest="source",
+            type=Path,
+            help="accept the records of this run of MODEL; nothing is measured",
         )
     _requesting(command)
 

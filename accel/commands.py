@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from accel import baselines
+from accel import baselines, metrics
 from accel.compare import compare_runs, compare_to_baselines, exit_code, read_run, render
-from accel.core import Case, Method, Record
-from accel.errors import InvalidRequestError
-from accel.gate import Verdict, judge
+from accel.core import Case, Method, Record, Request
+from accel.errors import BaselineError, InvalidRequestError, MissingWeightsError
+from accel.gate import judge
 from accel.methods import METHODS, from_repr, parse
-from accel.metrics import METRICS
+from accel.methods.fewer_steps import FewerSteps
 from accel.models import MODELS, WEIGHTS, default_request
 from accel.models.images import image_array, load_image, photo_names
+from accel.plugin import gpu_count
 from accel.runner import Bench, Options, reference_of
 from accel.runs import RunFolder, default_folder
+from accel.verdict import Verdict
 
 __all__ = ["bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
 
@@ -43,7 +45,7 @@ def list(options: Namespace) -> int:
         "models": {name: model.summary for name, model in MODELS.items()},
         "weights": dict.fromkeys(WEIGHTS, ""),
         "methods": {name: summary for name, (_, summary) in METHODS.items()},
-        "metrics": {name: metric.unit for name, metric in METRICS.items()},
+        "metrics": {name: metric.unit for name, metric in metrics.METRICS.items()},
         "photographs": dict.fromkeys(photo_names(), ""),
     }
     if options.json:
@@ -59,25 +61,37 @@ def list(options: Namespace) -> int:
 def bench(options: Namespace) -> int:
     """`accel bench`: measure, then table, contact sheet and videos; 1 if a case failed."""
     cases = _cases(options)
+    for case in cases:
+        _check_baselines(case, options.baselines)
     folder = RunFolder(options.out or default_folder(cases[0].group))
-    _measure(cases, folder, options)
-    _present(folder, cases, options.baselines)
-    return 1 if folder.failures() else 0
+    records = _measure(cases, folder, options)
+    failures = _failures(folder, cases)
+    if records:
+        _present(folder, cases, options.baselines)
+    else:
+        _tell(failures)
+    return 1 if failures else 0
 
 
 def refresh(options: Namespace) -> int:
     """`accel refresh`: the records become the baselines of their cases."""
+    failures: dict[str, str] = {}
     if options.source:
         records = _read_run(options.source)
+        if others := {r.group for r in records if r.group.rpartition(".")[0] != options.model}:
+            raise InvalidRequestError(
+                f"{options.source} holds records of {', '.join(sorted(others))}, not of "
+                f"{options.model}; name their model"
+            )
     else:
         cases = _cases(options)
         folder = RunFolder(options.out or default_folder(cases[0].group))
         records = _measure(cases, folder, options)
-        for case, error in folder.failures().items():
-            console.print(f"[red]{case}: no baseline, it failed:[/] {error}", soft_wrap=True)
+        failures = _failures(folder, cases)
     for record in records:
         print(f"wrote {baselines.write(record, options.baselines)}")
-    return 0 if records and (options.source or not folder.failures()) else 1
+    _tell(failures)
+    return 1 if failures else 0
 
 
 def compare(options: Namespace) -> int:
@@ -120,22 +134,49 @@ def _cases(options: Namespace) -> Sequence[Case]:
     if options.size:
         changes |= _size(options.size)
     request = default_request(options.model, options.weights, **changes)
+    _check_options(options)
     load_image(request.image, request.width, request.height)
-    methods = [parse(text) for text in options.methods or _standard(options.device)]
+    if options.methods:
+        methods = [parse(text) for text in options.methods]
+    else:
+        methods = [m for m in map(parse, _standard(options)) if _fits(m, request)]
     cases = [Case(options.model, options.weights, request, m, options.path) for m in methods]
-    reference = reference_of(cases[0]) if cases else None
-    return [c for c in (reference, *cases) if c and (c is reference or not c.is_reference)]
+    return [*dict.fromkeys((reference_of(cases[0]), *cases))]
 
 
-def _standard(device: str | None) -> tuple[str, ...]:
-    from accel.plugin import gpu_count
+def _check_options(options: Namespace) -> None:
+    """What would otherwise show only after minutes of measuring, or not at all."""
+    if options.pairs < 1:
+        raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
+    if options.device == "cuda" and not gpu_count():
+        raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
+    if options.path is None:
+        return
+    if options.weights != "pretrained":
+        raise InvalidRequestError(
+            f"--path {options.path} goes with --weights pretrained, not with {options.weights}"
+        )
+    if not (Path(options.path) / "model_index.json").is_file():
+        raise MissingWeightsError(
+            f"{options.path} has no model_index.json; give --path a folder of Stable Video "
+            "Diffusion in the diffusers layout, as save_pretrained writes it"
+        )
 
-    return STANDARD if device == "cpu" or not gpu_count() else (*STANDARD, "torch_compile")
+
+def _standard(options: Namespace) -> tuple[str, ...]:
+    """The methods that run on the device."""
+    on_cpu = options.device == "cpu" or not gpu_count()
+    return STANDARD if on_cpu else (*STANDARD, "torch_compile")
+
+
+def _fits(method: Method, request: Request) -> bool:
+    """Whether fewer steps are fewer than the request's; every other method fits."""
+    return not isinstance(method, FewerSteps) or method.steps < request.steps
 
 
 def _size(text: str) -> dict[str, int]:
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isdecimal() and height.isdecimal()):
         raise InvalidRequestError(f"--size {text!r} is not WxH in pixels, as in 1024x576")
     return {"width": int(width), "height": int(height)}
 
@@ -143,15 +184,54 @@ def _size(text: str) -> dict[str, int]:
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:
     """Measure the cases behind a progress bar; returns the records in the order of the cases."""
     settings = Options(pairs=options.pairs, device=options.device, clip=options.clip)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar, ExitStack() as stack:
-        task = bar.add_task("starting", total=Bench.steps(cases, folder, settings))
+    _check_resumed(folder, cases, options.device)
+    steps = Bench.steps(cases, folder, settings)
+    if steps and cases[0].judged:
+        metrics.fingerprint(options.clip)  # loads the networks: missing ones stop here
+    print(f"run folder: {folder.path}")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("starting", total=steps)
 
         def progress(text: str) -> None:
-            bar.update(task, advance=1, description=text)
+            bar.update(task, advance=1, description=text.partition("\n")[0])
 
-        bench = stack.enter_context(Bench(folder, settings, progress))
-        return bench.run(cases)
+        with Bench(folder, settings, progress) as bench:
+            return bench.run(cases)
+
+
+def _check_resumed(folder: RunFolder, cases: Sequence[Case], device: str | None) -> None:
+    """A folder holds one model and weights (its videos go by case id), on one device."""
+    found = {path.name for path in (folder.path / "records").iterdir()} - {cases[0].group}
+    if found:
+        raise InvalidRequestError(
+            f"{folder.path} holds records of {', '.join(sorted(found))}; choose another --out for "
+            f"{cases[0].group}"
+        )
+    on_cpu = device == "cpu" or not gpu_count()
+    for record in folder.records(cases):
+        if (record.hardware == "cpu") != on_cpu:
+            raise InvalidRequestError(
+                f"{folder.path} was measured on {record.hardware}; choose another --out, or "
+                f"--device {'cpu' if record.hardware == 'cpu' else 'cuda'}"
+            )
+
+
+def _check_baselines(case: Case, root: Path) -> None:
+    """Read the case's baseline of every hardware: a broken one stops the run before it starts."""
+    for path in root.glob(f"*/{case.group}/{case.id}.json"):
+        baselines.read(path)
+
+
+def _failures(folder: RunFolder, cases: Sequence[Case]) -> dict[str, str]:
+    """The errors of these cases, by case id."""
+    failures = folder.failures()
+    return {case.id: failures[case.id] for case in cases if case.id in failures}
+
+
+def _tell(failures: dict[str, str]) -> None:
+    for case, error in failures.items():
+        print(f"accel: {case} failed: {error}", file=sys.stderr)
 
 
 def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
@@ -160,13 +240,13 @@ def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
     from accel.report.tables import show, table
 
     records = folder.records(cases)
-    if not records:
-        raise InvalidRequestError(f"{folder.path} holds no record; see {folder.path}/failures.json")
     verdicts = {record.case: _verdict(record, root).status for record in records}
-    frames = {c.id: folder.frames_path(c) for c in cases if c.judged and folder.record(c)}
+    measured = [case for case in cases if case.judged and folder.record(case)]
+    paths = {case.id: folder.frames_path(case) for case in measured}
+    frames = {case: path for case, path in paths.items() if path.is_file()}
     request = cases[0].request
     image = image_array(request.image, request.width, request.height)
-    failures = folder.failures()
+    failures = _failures(folder, cases)
     for path in write_report(folder.path, records, frames, image, verdicts, failures):
         print(f"wrote {path}")
     show(table(records, verdicts, failures), console)
@@ -184,9 +264,10 @@ def _read_run(folder: Path) -> Sequence[Record]:
 
 
 def _case_of(record: Record) -> Case:
-    from accel.core import Request
-
     model, _, weights = record.group.rpartition(".")
-    method: Method = from_repr(record.method)
     fields: dict[str, Any] = {**record.request}
-    return Case(model, weights, Request(**fields), method)  # type: ignore[arg-type]
+    try:
+        request = Request(**fields)
+    except TypeError as error:
+        raise BaselineError(f"the record of {record.case} is of another accel: {error}") from error
+    return Case(model, weights, request, from_repr(record.method))  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ class Request:
     Raises InvalidRequestError naming the first value that cannot work.
     """
 
-    image: str = "rocket"
+    image: str = "coffee"
     width: int = 1024
     height: int = 576
     frames: int = 14

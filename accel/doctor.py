@@ -7,16 +7,24 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from accel.errors import AccelError
+from accel.models import Model
 
 __all__ = ["Finding", "examine", "findings"]
 
+ZOO = Path(__file__).parent / "zoo" / "weights"
 PACKAGES = ("torch", "diffusers", "transformers", "torchao", "open_clip_torch", "lpips")
+
+
+WEIGHTY = ("image_encoder", "unet", "vae")
+"""The parts of a pipeline that have weights."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ def examine(pretrained: bool, console: Console) -> int:
     table = Table("what", "state", "detail")
     for finding in found:
         state = f"[{colours[finding.state]}]{finding.state}[/]"
-        table.add_row(finding.what, state, finding.detail)
+        table.add_row(finding.what, state, escape(finding.detail))
     console.print(table)
     return int(any(finding.state == "missing" for finding in found))
 
@@ -46,7 +54,8 @@ def findings() -> Iterator[Finding]:
     yield from map(_package, PACKAGES)
     yield _gpu()
     yield _compiler()
-    yield _mini()
+    yield _shipped("svd", "unet", "train_unet")
+    yield _shipped("clip", "open_clip_model.safetensors", "train_clip")
     yield from _fetched()
 
 
@@ -58,8 +67,10 @@ def _package(name: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        return Finding("GPU", "missing", f"torch does not load: {error}")
     if not torch.cuda.is_available():
         return Finding("GPU", "absent", "cases run on the CPU; gates marked gpu are skipped")
     name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
@@ -73,12 +84,11 @@ def _compiler() -> Finding:
     return Finding("C compiler", "absent", "torch_compile needs one: install gcc")
 
 
-def _mini() -> Finding:
-    from accel.models.sources import MINI
-
-    if (MINI / "unet").is_dir():
-        return Finding("mini weights", "ok", "shipped with accel")
-    return Finding("mini weights", "missing", "reinstall accel, or python -m accel.zoo.train_unet")
+def _shipped(name: str, part: str, training: str) -> Finding:
+    if (ZOO / name / part).exists():
+        return Finding(f"mini {name} weights", "ok", "shipped with accel")
+    remedy = f"not in {ZOO / name}: reinstall accel, or python -m accel.zoo.{training}"
+    return Finding(f"mini {name} weights", "missing", remedy)
 
 
 def _fetched() -> Iterator[Finding]:
@@ -93,8 +103,7 @@ def _fetched() -> Iterator[Finding]:
 
 def _pretrained() -> Iterator[Finding]:
     """Whether the hub's files lie in its local cache; nothing is downloaded."""
-    from huggingface_hub import get_token, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import get_token
 
     from accel.models import MODELS
     from accel.models.sources import HUB_FILES
@@ -102,18 +111,26 @@ def _pretrained() -> Iterator[Finding]:
     token = "a token is set" if get_token() else "no token: run `hf auth login`"
     for model in MODELS.values():
         what = f"{model.name} pretrained"
-        try:
-            folder = snapshot_download(
-                model.hub,
-                revision=model.revision,
-                allow_patterns=HUB_FILES,
-                local_files_only=True,
-            )
-            yield Finding(what, "ok", folder)
-        except LocalEntryNotFoundError:
+        if folder := _cached(model):
+            yield Finding(what, "ok", str(folder))
+        else:
             detail = (
                 f"get {', '.join(HUB_FILES)} of {model.hub} at revision {model.revision[:12]} "
                 f"({token}; its licence is accepted on the hub), or copy a folder in the diffusers "
                 "layout here and say --path FOLDER"
             )
             yield Finding(what, "absent", detail)
+
+
+def _cached(model: Model) -> Path | None:
+    """The hub's local copy; half a download has a folder too, so its weights are looked for."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(model.hub, revision=model.revision, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return None
+    folder = Path(found)
+    whole = all(any((folder / part).glob("*.fp16*.safetensors")) for part in WEIGHTY)
+    return folder if whole and (folder / "model_index.json").is_file() else None

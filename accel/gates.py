@@ -11,11 +11,11 @@ import pytest
 from accel import baselines
 from accel.core import Case, Method
 from accel.errors import AccelError
-from accel.gate import Verdict, judge
-from accel.limits import Family
+from accel.gate import judge
 from accel.models import default_request
 from accel.runner import Bench, Options
 from accel.runs import RunFolder
+from accel.verdict import Family, Verdict
 
 __all__ = ["Gate"]
 
@@ -102,4 +102,4 @@ class Gate:
     def _fail_unless_good(self, verdict: Verdict, checks: tuple[Any, ...]) -> None:
         bad = [f"{c.status}: {c.message}" for c in checks if c.status in self.failing]
         if bad:
-            pytest.fail("\n".join([verdict.case, *bad]), pytrace=False)
+            pytest.fail("\n".join([verdict.case, *dict.fromkeys(bad)]), pytrace=False)

@@ -72,6 +72,8 @@ REQUIRED = {
 GATE_ZERO = {"clip": (0.02, 0.10), "tssim": (0.05, 0.20), "tlpips": (0.02, 0.10)}
 """Margins, either way, from the reference's value: exact and faithful methods, then new_sample.
 
+A method that claims a metric of these, or motion_ratio, is judged by its claim instead.
+
 In a published comparison on SVD at 25 steps (seed 000), 15 steps moved tSSIM by 0.02, 4 steps by
 0.26, other weights by 0.18.
 """

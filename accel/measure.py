@@ -8,6 +8,7 @@ Runs inside the worker. A sample is the raw measurement of one generation, JSON-
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch._dynamo.utils import counters as dynamo_counters
 
 from accel.core import Counters
 from accel.methods.int8_weight_only import count_int8_linears
@@ -188,8 +188,14 @@ class Probe:
 
 
 def _graphs() -> int:
-    return int(dynamo_counters["stats"]["unique_graphs"])
+    return int(_compiler_counts("stats").get("unique_graphs", 0))
 
 
 def _breaks() -> int:
-    return sum(dynamo_counters["graph_break"].values())
+    return sum(_compiler_counts("graph_break").values())
+
+
+def _compiler_counts(kind: str) -> dict[str, int]:
+    """What torch.compile counted; importing it takes a second, and it is there if it was used."""
+    utils = sys.modules.get("torch._dynamo.utils")
+    return {} if utils is None else utils.counters[kind]

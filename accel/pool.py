@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import selectors
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -25,6 +25,18 @@ LOG_TAIL = 2000
 """Characters of the worker's log that a death or a time-out quotes."""
 
 
+@cache
+def _context() -> ForkServerContext:
+    """Workers are forked from a process that has imported torch and diffusers and done nothing.
+
+    Importing takes longer than many a measurement; no CUDA context exists before the fork.
+    """
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # a look that starts no CUDA
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["accel.worker"])
+    return context
+
+
 class Worker:
     """A process of its own for one case: no other method's allocator, caches or graphs.
 
@@ -34,27 +46,23 @@ class Worker:
 
     def __init__(self, log: Path, timeout: float, device: str | None = None) -> None:
         self.log, self.timeout = log, timeout
-        self._log_file = log.open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "accel.worker", device or "auto"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log_file,
-            env=_environment(),
+        self._pipe, theirs = _context().Pipe()
+        self._process = _context().Process(
+            target=_serve, args=(theirs, str(log), device or "auto"), daemon=True
         )
-        assert self._process.stdout is not None
-        self._answers = selectors.DefaultSelector()
-        self._answers.register(self._process.stdout, selectors.EVENT_READ)
-        self._pending = b""
+        with _errors_to(log):
+            self._process.start()
+        theirs.close()
 
     @property
     def pid(self) -> int:
+        assert self._process.pid is not None
         return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Whether it can still answer."""
-        return self._process.poll() is None
+        return self._process.is_alive()
 
     def __enter__(self) -> Self:
         return self
@@ -87,67 +95,61 @@ class Worker:
         return self._ask("generate", frames=None if frames is None else str(frames))
 
     def close(self) -> None:
-        """End the process, at the latest after ten seconds by force."""
-        assert self._process.stdin is not None
-        if self._process.poll() is None:
-            try:
-                self._send({"verb": "close"})
-                self._process.wait(timeout=10)
-            except (BrokenPipeError, subprocess.TimeoutExpired):
-                self._process.kill()
-        self._process.wait()
-        self._process.stdin.close()
-        self._answers.close()
-        self._log_file.close()
+        """End the process; it holds nothing that is worth waiting for."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
 
     def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         try:
-            self._send({"verb": verb, **arguments})
-        except BrokenPipeError:
+            self._pipe.send_bytes(json.dumps({"verb": verb, **arguments}).encode())
+            if not self._pipe.poll(self.timeout):
+                self._timed_out(verb)
+            answer = json.loads(self._pipe.recv_bytes())
+        except (EOFError, ConnectionError):
             self._died(verb)
-        answer = json.loads(self._read_line(verb))
         if "error" in answer:
             raise _error(answer["error"])
         return dict(answer["ok"])
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        self._process.stdin.flush()
-
-    def _read_line(self, verb: str) -> bytes:
-        """The next whole line; the process may write it in pieces."""
-        assert self._process.stdout is not None
-        deadline = time.monotonic() + self.timeout
-        while b"\n" not in self._pending:
-            if not self._answers.select(max(0.0, deadline - time.monotonic())):
-                self._process.kill()
-                raise WorkerTimeoutError(
-                    f"the worker gave no answer to {verb!r} in {self.timeout:.0f} s and was "
-                    f"killed; its log ends:\n{self._log_tail()}"
-                )
-            chunk = os.read(self._process.stdout.fileno(), 65536)
-            if not chunk:
-                self._died(verb)
-            self._pending += chunk
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
+    def _timed_out(self, verb: str) -> NoReturn:
+        self._process.kill()
+        raise WorkerTimeoutError(
+            f"the worker gave no answer to {verb!r} in {self.timeout:.0f} s and was killed; "
+            f"its log ends:\n{self._log_tail()}"
+        )
 
     def _died(self, verb: str) -> NoReturn:
-        code = self._process.wait()
+        self._process.join()
+        code = self._process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise WorkerDiedError(
             f"the worker ended with {how} during {verb!r}; its log ends:\n{self._log_tail()}"
         )
 
     def _log_tail(self) -> str:
-        return self.log.read_text(errors="replace")[-LOG_TAIL:].strip() or "(empty)"
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return text[-LOG_TAIL:].strip() or "(empty)"
 
 
-def _environment() -> dict[str, str]:
-    """The parent's environment and import path, so that a method of any module is found."""
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": path}
+@contextmanager
+def _errors_to(log: Path) -> Iterator[None]:
+    """What the first fork's imports have to say goes to a log, and not across a progress bar."""
+    ours, output = os.dup(2), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(output)
+
+
+def _serve(pipe: Any, log: str, device: str) -> None:
+    """The child's entry: importing accel.worker here keeps torch out of the parent."""
+    from accel.worker import serve
+
+    serve(pipe, log, device)
 
 
 def _error(data: Mapping[str, str]) -> AccelError:

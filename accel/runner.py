@@ -52,6 +52,7 @@ class _Side:
     expected: Counters = field(default_factory=dict)
     counters: Counters = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    scores: Metrics | None = None
 
     @property
     def metrics(self) -> Metrics:
@@ -72,6 +73,7 @@ class Bench:
         self.folder, self.options, self.progress = folder, options or Options(), progress
         self.identity = run_identity()
         self._reference: _Side | None = None
+        self._pids: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +155,9 @@ class Bench:
         return self._reference
 
     def _worker(self, case: Case) -> Worker:
-        return Worker(self.folder.log(case), self.options.timeout, self.options.device)
+        worker = Worker(self.folder.log(case), self.options.timeout, self.options.device)
+        self._pids.add(worker.pid)
+        return worker
 
     def _start(self, case: Case, worker: Worker) -> _Side:
         """Stages load and apply, and the warm-up."""
@@ -173,9 +177,8 @@ class Bench:
         self.progress(f"{label} ({side.case.method.slug})")
         first = not side.samples
         frames = self.folder.frames_path(side.case) if side.case.judged and first else None
-        ours = [] if self._reference is None else [self._reference.worker.pid]
         gpu = side.fingerprint.get("gpu", {}).get("uuid")
-        with Telemetry(gpu, [side.worker.pid], ours) as telemetry:
+        with Telemetry(gpu, [side.worker.pid], self._pids) as telemetry:
             answer = side.worker.generate(frames)
         side.counters = answer["counters"]
         _check_counters(side)
@@ -194,22 +197,25 @@ class Bench:
             request=asdict(side.case.request),
             fidelity=side.case.method.fidelity,
             hardware=side.fingerprint["hardware"],
-            metrics={**costs, **ratio, **self._score(side.case)},
-            reference={**reference_costs, **own, **self._score(reference.case)},
+            metrics={**costs, **ratio, **self._score(side)},
+            reference={**reference_costs, **own, **self._score(reference)},
             counters=side.counters,
             samples={
                 "candidate": side.samples,
-                "reference": list(pairs),
+                "reference": [] if side is reference else list(pairs),
                 "preparation": side.preparation,
             },
             fingerprint={**side.fingerprint, "metrics": self._metric_networks(side.case)},
             run={**self.identity, "gpu": side.fingerprint.get("gpu", {}).get("uuid")},
         )
 
-    def _score(self, case: Case) -> Metrics:
-        """Quality of the case's video by itself and against the reference's; {} if not judged."""
-        if not case.judged:
-            return {}
+    def _score(self, side: _Side) -> Metrics:
+        """Quality of a side's video by itself and beside the reference's; {} if not judged."""
+        if side.scores is None:
+            side.scores = self._scores(side.case) if side.case.judged else {}
+        return side.scores
+
+    def _scores(self, case: Case) -> Metrics:
         import numpy as np
 
         from accel.metrics import score
@@ -218,7 +224,7 @@ class Bench:
         video, reference = self.folder.frames(case), self.folder.frames(reference_of(case))
         request = case.request
         image = image_array(request.image, request.width, request.height)
-        sound = bool(np.isfinite(reference).all())
+        sound = bool(np.isfinite(reference).all()) and not case.is_reference
         return score(video, image, reference if sound else None, self.options.clip)
 
     def _metric_networks(self, case: Case) -> dict[str, str]:

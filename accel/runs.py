@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from accel import baselines
 from accel.core import Case, Record
-from accel.errors import OutputError
+from accel.errors import BaselineError, OutputError
 
 __all__ = ["RunFolder", "default_folder"]
 
@@ -40,16 +41,30 @@ class RunFolder:
                 (path / name).mkdir(parents=True, exist_ok=True)
             probe = path / ".writable"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another process may probe at the same time
         except OSError as error:
             raise OutputError(
                 f"cannot write to {path}: {error.strerror or error}; choose another --out"
             ) from error
 
     def record(self, case: Case) -> Record | None:
-        """What was measured of the case before, or None."""
+        """What was measured of the case before, or None.
+
+        Raises BaselineError if it cannot be read, or is of another request or method: ids are
+        short, and two pictures of one file name share theirs.
+        """
         path = self._record_path(case)
-        return baselines.read(path, RESUME) if path.exists() else None
+        if not path.exists():
+            return None
+        found = baselines.read(path, RESUME)
+        before = {**found.request, "method": found.method}
+        for name, now in {**asdict(case.request), "method": repr(case.method)}.items():
+            if before.get(name) != now:
+                raise BaselineError(
+                    f"{path} was measured with {name} {before.get(name)!r}, not {now!r}; choose "
+                    f"another folder, or {RESUME}"
+                )
+        return found
 
     def records(self, cases: Sequence[Case]) -> list[Record]:
         """The records that exist, in the order of the cases."""
@@ -59,7 +74,7 @@ class RunFolder:
         """Keep a record; the case's earlier failure is forgotten."""
         baselines.write_file(record, self._record_path(case))
         failures = self.failures()
-        if failures.pop(case.id, None):
+        if failures.pop(case.id, None) is not None:
             self._write_failures(failures)
 
     def frames_path(self, case: Case) -> Path:
@@ -78,7 +93,10 @@ class RunFolder:
     def failures(self) -> dict[str, str]:
         """Case id -> error of every case that failed and was not measured since."""
         path = self.path / "failures.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        try:
+            return dict(json.loads(path.read_text())) if path.exists() else {}
+        except (ValueError, TypeError) as error:
+            raise BaselineError(f"{path}: no JSON object: {error}; delete it") from error
 
     def fail(self, case: Case, error: str) -> None:
         """Keep the error of a case."""

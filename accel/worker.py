@@ -1,25 +1,25 @@
-"""The process in which one case lives: `python -m accel.worker auto|cpu|cuda`.
+"""The process in which one case lives: it loads, edits and generates on its parent's word.
 
-One JSON request a line on standard input, one answer a line on standard output:
+One JSON request and one JSON answer at a time, over a pipe (accel.pool holds its other end):
 
     {"verb": "load", "model": ..., "weights": ..., "path": ..., "request": {...}}
     {"verb": "apply", "method": "FewerSteps(steps=15)", "modules": ["accel.methods.fewer_steps"]}
     {"verb": "warm"}
     {"verb": "generate", "frames": "frames/x.npy" or null}
-    {"verb": "close"}
 
-The answer is {"ok": {...}} or {"error": {"type": ..., "message": ..., "traceback": ...}}. Whatever
-else the process prints goes to its standard error, which is the worker's log.
+The answer is {"ok": {...}} or {"error": {"type": ..., "message": ...}}. Whatever the process
+prints, tracebacks among it, goes to its log.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from accel.methods.reference import Reference
 from accel.models.sources import load
 from accel.models.svd import Pipeline
 
-__all__ = ["main"]
+__all__ = ["serve"]
 
 Message = dict[str, Any]
 
@@ -87,17 +87,17 @@ class Session:
         return {"sample": sample, "counters": self.probe.counters()}
 
 
-def main() -> None:
-    """Answer until `close` or the end of the input."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    session = Session(sys.argv[1])
-    for line in sys.stdin:
-        message = json.loads(line)
-        verb = message.pop("verb")
-        if verb == "close":
-            break
-        answers.write(json.dumps(_answer(getattr(session, verb), message)) + "\n")
+def serve(pipe: Connection, log: str, device: str) -> None:
+    """Answer until the parent closes its end; device: "cpu", "cuda" or "auto"."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    session = Session(device)
+    with suppress(EOFError):
+        while True:
+            message = json.loads(pipe.recv_bytes())
+            verb = getattr(session, message.pop("verb"))
+            pipe.send_bytes(json.dumps(_answer(verb, message)).encode())
 
 
 def _answer(verb: Callable[..., Message], message: Message) -> Message:
@@ -123,7 +123,3 @@ def _write_frames(video: torch.Tensor, path: Path) -> None:
     with temporary.open("wb") as file:
         np.save(file, frames)
     temporary.replace(path)
-
-
-if __name__ == "__main__":
-    main()

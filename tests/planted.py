@@ -26,7 +26,7 @@ class Planted(Method):
     fidelity: ClassVar[Fidelity] = "faithful"
 
     def expected(self, pipeline: Pipeline) -> Counters:
-        return {"denoiser_calls": 3} if self.kind == "nothing" else {}
+        return {"denoiser_calls": 1} if self.kind == "nothing" else {}
 
     def apply(self, pipeline: Pipeline) -> None:
         if self.kind in EDITS:
@@ -49,7 +49,9 @@ EDITS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 ACTIONS: dict[str, Callable[[], object]] = {
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "hungry": lambda: torch.empty(1 << 50, dtype=torch.uint8),
+    "hungry": lambda: torch.empty(
+        1 << 50, dtype=torch.uint8, device="cuda" if torch.cuda.is_available() else "cpu"
+    ),
     "hung": lambda: time.sleep(60),
     "broken": lambda: {}["no such key"],
 }

@@ -74,10 +74,11 @@ class Int8WeightOnly(Method):
             raise unknown_name("int8 backend", self.backend, get_args(Backend))
 
     def claims(self) -> tuple[Claim, ...]:
+        quality = Claim("lpips", at_most=0.02)
         memory = Claim("memory.denoise.allocated_mib", at_most=-770, delta=True, scope="full_size")
         if self.backend == "torchao":
-            return (memory,)
-        return (memory, Claim("speedup", at_least=1 / 1.05, scope="full_size"))
+            return (memory, quality)
+        return (memory, quality, Claim("speedup", at_least=1 / 1.05, scope="full_size"))
 
     def expected(self, pipeline: Pipeline) -> Counters:
         linears = sum(type(m) is nn.Linear for m in pipeline.denoiser.modules())

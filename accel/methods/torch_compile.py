@@ -45,7 +45,7 @@ class TorchCompile(Method):
     edits_code: ClassVar[bool] = True
 
     def claims(self) -> tuple[Claim, ...]:
-        return (Claim("speedup", at_least=1.25, scope="full_size"),)
+        return (Claim("speedup", at_least=1.25, scope="full_size"), Claim("lpips", at_most=0.02))
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if any(type(p).__module__.startswith("torchao.") for p in pipeline.denoiser.parameters()):

@@ -111,7 +111,7 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeli
         )
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise MissingWeightsError(f"{folder} cannot be loaded: {error}") from error
-    return pipeline  # type: ignore[no-any-return]
+    return pipeline
 
 
 def untrained_unet() -> UNetSpatioTemporalConditionModel:

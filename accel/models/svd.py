@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-WARM_STEPS = 4
+WARM_STEPS = {"cuda": 4, "cpu": 1}
 """Denoiser calls of a warm-up: a CUDA graph runs, records and replays, then is steady."""
 
 
@@ -46,8 +46,8 @@ class Pipeline:
 
     def warm(self) -> torch.Tensor:
         """The same shapes as a generation in a few steps, so that nothing is first at work."""
-        request = self.request
-        return self.generate(replace(request, steps=min(request.steps, WARM_STEPS)))
+        steps = min(self.request.steps, WARM_STEPS[self.device.type])
+        return self.generate(replace(self.request, steps=steps))
 
     def stages(self) -> list[tuple[Any, str, str]]:
         """Owner, attribute and stage name of each call that is measured by itself."""

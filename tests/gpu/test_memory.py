@@ -1,0 +1,23 @@
+"""What only a GPU can show: out of memory fails one case, and the others run on."""
+
+import pytest
+
+from accel.core import Case
+from accel.methods import parse
+from accel.models import default_request
+from accel.runner import Bench, Options
+from accel.runs import RunFolder
+from tests.planted import Planted
+
+pytestmark = [pytest.mark.gpu, pytest.mark.xdist_group("cuda-svd.mini")]
+
+
+def test_out_of_gpu_memory_fails_the_case_and_the_others_run_on(tmp_path):
+    request = default_request("svd", "mini", frames=7, steps=3)
+    methods = (Planted("hungry"), parse("fewer_steps:2"))
+    cases = [Case("svd", "mini", request, method) for method in methods]
+    with Bench(RunFolder(tmp_path), Options(pairs=1, device="cuda"), lambda text: None) as bench:
+        records = bench.run(cases)
+    assert [record.method for record in records] == ["FewerSteps(steps=2)"]
+    assert bench.folder.failures()[cases[0].id].startswith("OutOfMemoryError: CUDA out of memory")
+    assert records[0].metrics["memory.denoise.allocated_mib"] > 0

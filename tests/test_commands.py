@@ -1,0 +1,453 @@
+"""The command line from the outside: one real run, then what may go wrong before and after it."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from accel.__main__ import main, parser
+from accel.baselines import read, write_file
+from accel.errors import MissingWeightsError
+from accel.methods import METHODS
+from accel.metrics import lpips_net
+from accel.runner import Bench
+from tests.examples import changed
+from tests.local_worker import LocalWorker
+
+CASE = "fewer_steps-2@128x128x7-s3"
+REFERENCE = "reference@128x128x7-s3"
+GROUP = "svd.pretrained"
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+
+def asked(tiny: Path, out: Path, *more: object, command: str = "bench") -> list[str]:
+    """Arguments of a small run on a CPU; later ones of the same name win."""
+    request = ["--size", "128x128", "--frames", "7", "--steps", "3", "--pairs", "1"]
+    where = ["--weights", "pretrained", "--path", tiny, "--device", "cpu", "--out", out]
+    rest = ["--baselines", out.parent / "baselines", "--methods", "fewer_steps:2"]
+    return [str(word) for word in (command, "svd", *where, *request, *rest, *more)]
+
+
+def record_path(run: Path, case: str = CASE) -> Path:
+    return run / "records" / GROUP / f"{case}.json"
+
+
+def edit_record(run: Path, metrics: dict[str, object]) -> None:
+    """Replace some metrics of the candidate's record."""
+    path = record_path(run)
+    found = read(path)
+    found.metrics.update(changed(found.metrics, metrics))
+    write_file(found, path)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_folder, tmp_path_factory):
+    """One run through the real workers; read only."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert main(asked(tiny_folder, folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run, to be changed."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def local(monkeypatch):
+    """Workers in this process, and the planted methods by name."""
+    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    monkeypatch.setitem(METHODS, "planted", ("tests.planted:Planted", "harm on purpose"))
+
+
+@pytest.fixture
+def no_worker(monkeypatch):
+    monkeypatch.setattr(Bench, "_worker", lambda self, case: pytest.fail("a worker was started"))
+
+
+# list and help
+
+
+def test_list_as_text(capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert "  fewer_steps          M3: the same sampler with fewer denoising steps\n" in printed
+    assert [line for line in printed.splitlines() if line.endswith(":")] == [
+        "models:", "weights:", "methods:", "metrics:", "photographs:",
+    ]  # fmt: skip
+    assert not re.search(" $", printed, re.MULTILINE)
+
+
+def test_list_as_json(capsys, snapshot):
+    assert main(["list", "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert json.dumps(json.loads(printed), indent=2) + "\n" == printed
+    assert printed == snapshot
+
+
+COMMANDS = ("list", "bench", "refresh", "compare", "report", "fetch", "doctor")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(capsys, monkeypatch, snapshot, command):
+    """All but the usage lines, which Python's versions wrap differently."""
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    usage, _, rest = capsys.readouterr().out.partition("\n\n")
+    assert stopped.value.code == 0
+    assert usage.startswith(f"usage: accel {command}".rstrip())
+    assert rest == snapshot
+
+
+def test_the_commands_are_those_of_the_help():
+    for command in COMMANDS:
+        needed = {"bench": ["svd"], "refresh": ["svd"], "compare": ["a"], "report": ["a"]}
+        assert parser().parse_args([command, *needed.get(command, [])]).command == command
+
+
+def test_list_answers_within_a_second():
+    """CPU seconds, so that a busy machine does not fail it; the best of three."""
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "accel", "list"], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 1
+
+
+def test_list_imports_no_torch():
+    code = (
+        "import sys; from accel.__main__ import main; main(['list', '--json']);"
+        "sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+# a run from end to end
+
+
+def test_a_run_leaves_records_table_sheet_and_videos(finished):
+    assert {path.stem for path in finished.glob(f"records/{GROUP}/*.json")} == {CASE, REFERENCE}
+    table = (finished / "table.md").read_text()
+    assert re.search(r"\| Metric +\| +M0 \| +M3 fewer_steps-2 \|", table)
+    assert re.search(r"\| Verdict +\| missing \| +missing \|", table)
+    with Image.open(finished / "contact.png") as sheet:
+        assert min(sheet.size) > 128
+    assert not list(finished.rglob("*.part"))
+    assert not list(finished.rglob(".writing-*"))
+
+
+@pytest.mark.parametrize("case", [CASE, REFERENCE])
+def test_the_videos_can_be_read(finished, case):
+    with av.open(str(finished / "videos" / f"{case}.mp4")) as video:
+        assert video.streams.video[0].codec_context.name == "h264"
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert [frame.shape for frame in frames] == [(128, 128, 3)] * 7
+
+
+def test_the_same_command_measures_nothing_again(run, tiny_folder, no_worker, capsys):
+    before = record_path(run).read_bytes()
+    (run / "table.md").unlink()
+    assert main(asked(tiny_folder, run)) == 0
+    assert record_path(run).read_bytes() == before
+    assert (run / "table.md").exists()
+    assert f"run folder: {run}" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_run_goes_on_with_what_it_has(run, tiny_folder, local):
+    record_path(run).unlink()
+    before = record_path(run, REFERENCE).read_bytes()
+    assert main(asked(tiny_folder, run)) == 0
+    assert read(record_path(run)).method == "FewerSteps(steps=2)"
+    assert record_path(run, REFERENCE).read_bytes() == before
+
+
+def test_a_case_that_fails_is_told_and_the_others_run_on(tmp_path, tiny_folder, local, capsys):
+    methods = ("--methods", "planted:broken", "fewer_steps:2")
+    assert main(asked(tiny_folder, tmp_path / "run", *methods)) == 1
+    assert record_path(tmp_path / "run").exists()
+    table = (tmp_path / "run" / "table.md").read_text()
+    note = "planted-broken@128x128x7-s3: CaseError: KeyError: 'no such key'"
+    assert note in table
+    assert main(asked(tiny_folder, tmp_path / "run")) == 0, "an old failure is not this run's"
+    assert note not in (tmp_path / "run" / "table.md").read_text()
+
+
+def test_a_run_of_failures_alone_says_why(run, tiny_folder, local, monkeypatch, capsys):
+    def dead(self, case):
+        raise MemoryError("no [/room] here")
+
+    monkeypatch.setattr("accel.worker.Session.load", dead)
+    shutil.rmtree(run / "records" / GROUP)
+    assert main(asked(tiny_folder, run)) == 1
+    assert f"accel: {CASE} failed: " in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_how_to_go_on(run, tiny_folder, local, monkeypatch, capsys):
+    def interrupted(self, side, label):
+        raise KeyboardInterrupt
+
+    record_path(run).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Bench, "_generate", interrupted)
+        assert main(asked(tiny_folder, run)) == 130
+    assert "the same command with --out resumes it" in capsys.readouterr().err
+    assert record_path(run, REFERENCE).exists()
+
+
+def test_the_default_methods_are_those_that_fit(monkeypatch, tmp_path, tiny_folder):
+    seen = []
+    monkeypatch.setattr("accel.commands._measure", lambda cases, *rest: seen.extend(cases) or [])
+    arguments = asked(tiny_folder, tmp_path / "run", "--steps", "12")
+    assert main(arguments[: arguments.index("--methods")] + arguments[-2:]) == 0
+    slugs = [case.method.slug for case in seen]
+    assert slugs == ["reference", "int8_weight_only", "fewer_steps-10", "fewer_steps-4"]
+
+
+# baselines and exit codes
+
+
+def test_refresh_and_compare(run, tmp_path, capsys):
+    baselines = ["--baselines", str(tmp_path / "accepted")]
+    assert main(["compare", str(run), *baselines]) == 3
+    assert "missing" in capsys.readouterr().out
+    assert main(["compare", str(run), "--allow-inconclusive", *baselines]) == 0
+    assert main(["refresh", "svd", "--from", str(run), *baselines]) == 0
+    written = sorted((tmp_path / "accepted").rglob("*.json"))
+    assert [path.stem for path in written] == [CASE, REFERENCE]
+    capsys.readouterr()
+    assert main(["compare", str(run), *baselines]) == 0
+    assert capsys.readouterr().out.endswith("2 cases: 2 pass\n")
+    edit_record(run, {"clip": -0.9})
+    assert main(["compare", str(run), *baselines]) == 1
+    assert re.search(r"regressed +quality: clip is -0.9", capsys.readouterr().out)
+
+
+def test_refresh_measures_what_is_missing(run, tiny_folder, no_worker, tmp_path, capsys):
+    assert main(asked(tiny_folder, run, command="refresh")) == 0
+    assert len(list((tmp_path / "baselines").rglob("*.json"))) == 2
+    assert main(asked(tiny_folder, run)) == 0
+    assert re.search(r"\| Verdict +\| +pass \| +pass \|", (run / "table.md").read_text())
+
+
+def test_refresh_keeps_what_was_measured_beside_a_failure(run, tiny_folder, local, capsys):
+    methods = ("--methods", "fewer_steps:2", "planted:broken")
+    assert main(asked(tiny_folder, run, *methods, command="refresh")) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("wrote ") == 2
+    assert "planted-broken@128x128x7-s3 failed: CaseError" in printed.err
+
+
+def test_refresh_from_a_run_of_another_model(run, tmp_path, capsys):
+    assert main(["refresh", "svd-xt", "--from", str(run)]) == 2
+    assert "holds records of svd.pretrained, not of svd-xt" in capsys.readouterr().err
+
+
+def test_two_runs(finished, run, capsys):
+    assert main(["compare", str(finished), str(run)]) == 0
+    edit_record(run, {"lpips": 0.9})
+    assert main(["compare", str(finished), str(run)]) == 1
+    record_path(run, REFERENCE).unlink()
+    edit_record(run, {"lpips": read(record_path(finished)).metrics["lpips"]})
+    assert main(["compare", str(finished), str(run)]) == 3
+    assert "no such case in" in capsys.readouterr().out
+
+
+def test_report_writes_it_anew(run, capsys):
+    shutil.rmtree(run / "videos")
+    (run / "frames" / GROUP / f"{CASE}.npy").unlink()
+    assert main(["report", str(run)]) == 0
+    assert [path.stem for path in (run / "videos").iterdir()] == [REFERENCE]
+    assert "M3" in capsys.readouterr().out
+
+
+# bad input: one line, code 2, nothing begun
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a refused command prints."""
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"accel: \w+Error: [^\n]+\n", printed.err), printed.err
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--size 100x64", "width 100 is not a positive multiple of 8; try 96 or 104"),
+        ("--size 0x64", "width 0 is not a positive multiple of 8"),
+        ("--size abc", "--size 'abc' is not WxH in pixels, as in 1024x576"),
+        ("--size 128", "--size '128' is not WxH"),
+        ("--size ²x64", "--size '²x64' is not WxH"),
+        ("--steps 0", "steps is 0; it must be at least 1"),
+        ("--frames 0", "frames is 0; it must be at least 1"),
+        ("--fps 0", "fps is 0.0; it must be above 0"),
+        ("--motion-bucket 300", "motion_bucket 300 is outside 1 to 255"),
+        ("--pairs 0", "--pairs is 0; it must be at least 1"),
+        ("--methods fewer_step:2", "unknown method 'fewer_step'; did you mean 'fewer_steps'?"),
+        ("--methods fewer_steps", "missing 1 required positional argument: 'steps'"),
+        ("--methods fewer_steps:0", "fewer_steps: steps is 0; give 1 or more"),
+        ("--methods fewer_steps:2+fewer_steps:1", "a chain takes two or more different methods"),
+        ("--methods int8_weight_only:torchoa", "did you mean 'torchao'?"),
+        ("--weights minni", "unknown weights 'minni'; did you mean 'mini'?"),
+        ("--weights mini", "goes with --weights pretrained, not with mini"),
+        ("--clip ViT-B-31:openai", "unknown CLIP model 'ViT-B-31'; did you mean"),
+        ("--image cofee", "unknown photograph 'cofee'; did you mean 'coffee'?"),
+        ("--image no/such.jpg", "image 'no/such.jpg' does not exist"),
+    ],
+)
+def test_a_bad_value(words, message, tiny_folder, tmp_path, capsys, no_worker):
+    out = tmp_path / "run"
+    assert message in refused([*asked(tiny_folder, out), *words.split()], capsys)
+    assert not list(out.rglob("*.json"))
+
+
+def test_the_nearest_model(tiny_folder, tmp_path, capsys):
+    arguments = asked(tiny_folder, tmp_path / "run")
+    arguments[1] = "svd_xt"
+    assert "unknown model 'svd_xt'; did you mean 'svd-xt'?" in refused(arguments, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", ["--methods", "--steps many", "--device tpu", "--bogus"])
+def test_what_argparse_refuses(words, tiny_folder, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*asked(tiny_folder, tmp_path / "run"), *words.split()])
+    assert stopped.value.code == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_gpu(tiny_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("accel.commands.gpu_count", lambda: 0)
+    line = refused(asked(tiny_folder, tmp_path / "run", "--device", "cuda"), capsys)
+    assert "--device cuda: NVML finds no GPU here; choose --device cpu" in line
+
+
+def test_a_text_is_not_an_image(tiny_folder, tmp_path, capsys):
+    picture = tmp_path / "picture.jpg"
+    picture.write_text("not an image")
+    line = refused(asked(tiny_folder, tmp_path / "run", "--image", picture), capsys)
+    assert "picture.jpg is not an image; give a JPEG, PNG or WebP" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_pixel_is_no_picture(tiny_folder, tmp_path, capsys):
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    line = refused(asked(tiny_folder, tmp_path / "run", "--image", tmp_path / "dot.png"), capsys)
+    assert "dot.png is 1x1 pixels; give an image of at least 32x32" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written(tiny_folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    line = refused(asked(tiny_folder, tmp_path / "file" / "run"), capsys)
+    assert re.search(r"cannot write to .*file/run: Not a directory; choose another --out", line)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"case": "fe', "not JSON at line 1, column 10"),
+        ('{"schema": 99}', "schema 99 found, 1 expected"),
+    ],
+)
+def test_a_broken_baseline(tiny_folder, tmp_path, capsys, content, message):
+    """Before anything is measured."""
+    path = tmp_path / "baselines" / "cpu" / GROUP / f"{CASE}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    line = refused(asked(tiny_folder, tmp_path / "run"), capsys)
+    assert message in line
+    assert "or write it anew with `accel refresh`" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_baseline_of_a_finished_run(run, tmp_path, capsys):
+    path = tmp_path / "baselines" / "cpu" / GROUP / f"{CASE}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("[]")
+    where = [str(run), "--baselines", str(tmp_path / "baselines")]
+    before = (run / "table.md").read_bytes()
+    for command in ("compare", "report"):
+        assert "holds a list, not a record" in refused([command, *where], capsys)
+    assert (run / "table.md").read_bytes() == before
+    assert main(["refresh", "svd", "--from", *where]) == 0
+
+
+def test_missing_weights(tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "empty has no model_index.json" in refused(asked(empty, tmp_path / "run"), capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_metric_weights_stop_the_run_first(
+    tiny_folder, tmp_path, capsys, monkeypatch, no_worker
+):
+    def missing(name):
+        raise MissingWeightsError(f"the weights {name!r} are not in x: run `accel fetch`")
+
+    lpips_net.network.cache_clear()
+    monkeypatch.setattr(lpips_net, "path_of", missing)
+    assert "run `accel fetch`" in refused(asked(tiny_folder, tmp_path / "run"), capsys)
+    lpips_net.network.cache_clear()
+
+
+def test_the_folder_of_another_model(run, tiny_folder, capsys, no_worker):
+    arguments = asked(tiny_folder, run)
+    arguments[1] = "svd-xt"
+    line = refused(arguments, capsys)
+    assert "holds records of svd.pretrained; choose another --out for svd-xt.pretrained" in line
+
+
+def test_the_folder_of_another_device(run, tiny_folder, capsys, no_worker, monkeypatch):
+    monkeypatch.setattr("accel.commands.gpu_count", lambda: 1)
+    line = refused(asked(tiny_folder, run, "--device", "cuda"), capsys)
+    assert "was measured on cpu; choose another --out, or --device cpu" in line
+
+
+def test_two_pictures_of_one_name_are_not_mixed_up(run, tiny_folder, tmp_path, capsys, no_worker):
+    path = record_path(run)
+    form = json.loads(path.read_text())
+    form["request"]["image"] = "elsewhere/coffee"
+    path.write_text(json.dumps(form))
+    line = refused(asked(tiny_folder, run), capsys)
+    assert "was measured with image 'elsewhere/coffee', not 'coffee'" in line
+
+
+def test_a_corrupt_record_says_to_delete_it(run, tiny_folder, capsys, no_worker):
+    record_path(run).write_text("")
+    line = refused(asked(tiny_folder, run), capsys)
+    assert "not JSON" in line
+    assert "delete it, and the case is measured again" in line
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "refresh svd --from"])
+def test_a_folder_without_a_run(command, tmp_path, capsys):
+    nowhere = tmp_path / "nowhere"
+    line = refused([*command.split(), str(nowhere)], capsys)
+    assert "no records in" in line
+    assert not nowhere.exists()
+
+
+def test_a_record_of_another_accel(run, capsys):
+    path = record_path(run)
+    form = json.loads(path.read_text())
+    form["request"]["colour"] = "blue"
+    path.write_text(json.dumps(form))
+    line = refused(["report", str(run)], capsys)
+    assert "is of another accel" in line
+    assert os.fspath(path.stem) in line

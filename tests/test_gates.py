@@ -1,0 +1,43 @@
+"""The gates: every case is measured once, and each of its families is a test of its own.
+
+On a CPU the mini models are judged by quality, counters and memory; on a GPU by time as well, and
+the full-size configuration by time and memory. Baselines: `accel refresh`.
+"""
+
+import pytest
+
+from accel.core import Case
+from accel.methods import parse
+from accel.models import default_request
+
+FAMILIES = ("speed", "memory", "quality", "collapse")
+METHODS = ("int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
+
+
+def cases(model, weights, methods):
+    """The cases of one request; the reference comes last, when its pairs have measured it."""
+    request = default_request(model, weights)
+    return [Case(model, weights, request, parse(text)) for text in (*methods, "reference")]
+
+
+def group(device, model, weights, methods, *marks):
+    """Parameters that one worker measures: the cases of a request share their reference."""
+    marks = [*marks, pytest.mark.xdist_group(f"{device}-{model}.{weights}")]
+    return [
+        pytest.param(case, device, id=f"{device}-{case.group}-{case.id}", marks=marks)
+        for case in cases(model, weights, methods)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "device"),
+    [
+        *group("cpu", "svd", "mini", METHODS),
+        *group("cuda", "svd", "mini", (*METHODS, "torch_compile"), pytest.mark.gpu),
+        *group("cuda", "svd-xt", "untrained", (*METHODS, "torch_compile"), pytest.mark.gpu),
+    ],
+)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.timeout(900)
+def test_gate(gate, case, device, family):
+    gate.require(case, family, device)
