@@ -17,7 +17,7 @@ from accel.compare import compare_runs, compare_to_baselines, exit_code, read_ru
 from accel.core import Case, Method, Record, Request
 from accel.errors import BaselineError, InvalidRequestError, MissingWeightsError
 from accel.gate import judge
-from accel.methods import METHODS, from_repr, parse
+from accel.methods import METHODS, method_of, parse
 from accel.methods.fewer_steps import FewerSteps
 from accel.models import MODELS, WEIGHTS, default_request
 from accel.models.images import image_array, load_image, photo_names
@@ -74,7 +74,7 @@ def bench(options: Namespace) -> int:
 
 
 def refresh(options: Namespace) -> int:
-    """`accel refresh`: the records become the baselines of their cases."""
+    """`accel refresh`: the records become the baselines of their cases, collapsed ones excepted."""
     failures: dict[str, str] = {}
     if options.source:
         records = _read_run(options.source)
@@ -89,7 +89,11 @@ def refresh(options: Namespace) -> int:
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
     for record in records:
-        print(f"wrote {baselines.write(record, options.baselines)}")
+        verdict = judge(record, None, method_of(record).claims())
+        if verdict.status == "collapsed":
+            failures[record.case] = f"no baseline: {verdict.lines[0]}"
+        else:
+            print(f"wrote {baselines.write(record, options.baselines)}")
     _tell(failures)
     return 1 if failures else 0
 
@@ -254,7 +258,7 @@ def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
 
 def _verdict(record: Record, root: Path) -> Verdict:
     baseline = baselines.find(root, record.hardware, record.group, record.case)
-    return judge(record, baseline, from_repr(record.method).claims())
+    return judge(record, baseline, method_of(record).claims())
 
 
 def _read_run(folder: Path) -> Sequence[Record]:
@@ -270,4 +274,5 @@ def _case_of(record: Record) -> Case:
         request = Request(**fields)
     except TypeError as error:
         raise BaselineError(f"the record of {record.case} is of another accel: {error}") from error
-    return Case(model, weights, request, from_repr(record.method))  # type: ignore[arg-type]
+    path = record.run.get("path")
+    return Case(model, weights, request, method_of(record), path)  # type: ignore[arg-type]

@@ -12,11 +12,12 @@ from accel.core import Method, Record
 from accel.errors import BaselineError
 from accel.gate import judge
 from accel.limits import shown
+from accel.methods import method_of
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
 __all__ = ["compare_runs", "compare_to_baselines", "exit_code", "read_run", "render"]
 
-Parse = Callable[[str], Method]
+MethodOf = Callable[[Record], Method]
 Key = tuple[str, str]
 _AGAIN = "delete it and run its case again"
 
@@ -46,32 +47,32 @@ def read_run(folder: Path) -> dict[Key, Record]:
     return records
 
 
-def compare_to_baselines(folder: Path, root: Path, parse: Parse | None = None) -> list[Verdict]:
+def compare_to_baselines(
+    folder: Path, root: Path, method_of: MethodOf = method_of
+) -> list[Verdict]:
     """The verdict on each record of a run folder against its baseline under `root`.
 
-    parse: makes the method again from its repr, for its claims; by default
-    accel.methods.from_repr. Raises BaselineError as `read_run` does, or for a broken baseline.
+    method_of: makes a record's method again, for its claims. Raises BaselineError as `read_run`
+    does, or for a broken baseline.
     """
-    parse = parse or _from_repr
     return [
         judge(
             record,
             find(root, record.hardware, record.group, record.case),
-            parse(record.method).claims(),
+            method_of(record).claims(),
         )
         for record in read_run(folder).values()
     ]
 
 
-def compare_runs(old: Path, new: Path, parse: Parse | None = None) -> list[Verdict]:
+def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[Verdict]:
     """The verdict on each record of the run folder `new` against its equal in `old`.
 
     A case that only one of the two has is "missing". Errors as `read_run`.
     """
-    parse = parse or _from_repr
     before, now = read_run(old), read_run(new)
     return [
-        judge(now[key], before[key], parse(now[key].method).claims(), against="the old run")
+        judge(now[key], before[key], method_of(now[key]).claims(), against="the old run")
         if key in now and key in before
         else _only(now.get(key) or before[key], old if key in now else new)
         for key in sorted({*before, *now})
@@ -86,12 +87,6 @@ def render(verdicts: Sequence[Verdict], verbose: bool = False) -> str:
     parts = [f"{counts[status]} {status}" for status in SEVERITY if counts[status]]
     cases = f"{len(verdicts)} case{'s' * (len(verdicts) != 1)}"
     return "\n".join([*lines, f"{cases}: {', '.join(parts) or 'none judged'}"])
-
-
-def _from_repr(text: str) -> Method:
-    from accel.methods import from_repr  # a method's module may import torch
-
-    return from_repr(text)
 
 
 def _only(record: Record, other: Path) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accel.errors import InvalidRequestError, NotSupportedError
@@ -71,11 +72,18 @@ class Request:
                 raise InvalidRequestError(
                     f"{name} {size} is not a positive multiple of 8; try {low} or {low + 8}"
                 )
-        for name in ("frames", "steps", "decode_chunk_size"):
-            if getattr(self, name) < 1:
-                raise InvalidRequestError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, least in (("frames", 2), ("steps", 1), ("decode_chunk_size", 1)):
+            if getattr(self, name) < least:
+                raise InvalidRequestError(
+                    f"{name} is {getattr(self, name)}; it must be at least {least}"
+                )
         if not 1 <= self.motion_bucket <= 255:
             raise InvalidRequestError(f"motion_bucket {self.motion_bucket} is outside 1 to 255")
+        for name in ("fps", "min_guidance", "max_guidance", "noise_aug_strength"):
+            if not isfinite(getattr(self, name)):
+                raise InvalidRequestError(f"{name} is {getattr(self, name)}; give a finite number")
+        if not 0 <= self.seed < 2**63:
+            raise InvalidRequestError(f"seed {self.seed} is outside 0 to 2**63 - 1")
         if self.fps <= 0:
             raise InvalidRequestError(f"fps is {self.fps}; it must be above 0")
         if self.min_guidance > self.max_guidance:
@@ -227,7 +235,8 @@ class Record:
     metrics: the candidate's numbers by name (`seconds`, `speedup`, `lpips`,
     `memory.denoise.allocated_mib`, ...); reference: the same of M0 in the same run. A number
     that could not be had is absent, never zero. samples: the raw measurements behind them.
-    fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID.
+    fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID, the
+    modules that define the method, and the folder of its weights if it was given.
     """
 
     case: str

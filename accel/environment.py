@@ -10,8 +10,6 @@ import platform
 import random
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +24,6 @@ __all__ = [
     "hardware_slug",
     "run_identity",
     "seed_everything",
-    "tf32",
     "tf32_state",
 ]
 
@@ -105,25 +102,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-@contextmanager
-def tf32(enabled: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in matrix products and convolutions, and put back what was found.
-
-    It is set through the old flags (`allow_tf32`), which keep torch's old and new settings in
-    step: with the new one (`fp32_precision`) alone, reading an old flag raises, and torch's own
-    compiler reads it. The new setting can always be read, so that is what is saved.
-    """
-    found = tf32_state()
-    _allow_tf32(matmul=enabled, cudnn=enabled)
-    try:
-        yield
-    finally:
-        _allow_tf32(matmul=found["matmul"] == "tf32", cudnn=found["conv"] == "tf32")
-        for name, setting in _tf32_settings().items():
-            if setting.fp32_precision != found[name]:
-                setting.fp32_precision = found[name]
-
-
 def tf32_state() -> dict[str, str]:
     """`matmul`, `conv` and `rnn`: "tf32", "ieee", or "none" where nobody has set anything."""
     return {name: str(setting.fp32_precision) for name, setting in _tf32_settings().items()}
@@ -134,13 +112,6 @@ def _tf32_settings() -> dict[str, Any]:
 
     cudnn: Any = backends.cudnn
     return {"matmul": backends.cuda.matmul, "conv": cudnn.conv, "rnn": cudnn.rnn}
-
-
-def _allow_tf32(matmul: bool, cudnn: bool) -> None:
-    from torch import backends
-
-    backends.cuda.matmul.allow_tf32 = matmul
-    backends.cudnn.allow_tf32 = cudnn
 
 
 def _gpu(device: str) -> dict[str, Any]:

@@ -182,7 +182,10 @@ def _record(path: Path) -> Mapping[str, str] | None:
     beside = path.with_suffix(".json")
     if not (path.is_file() and beside.is_file()):
         return None
-    record: Mapping[str, str] = json.loads(beside.read_text())
+    try:
+        record: Mapping[str, str] = json.loads(beside.read_text())
+    except ValueError:  # torn: as good as missing
+        return None
     return record
 
 

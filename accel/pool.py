@@ -24,16 +24,15 @@ __all__ = ["Worker"]
 LOG_TAIL = 2000
 """Characters of the worker's log that a death or a time-out quotes."""
 
+PRELOADED = ["torch", "torch._dynamo", "torchvision", "transformers"]
+"""What takes long to import, and starts no CUDA by being imported, as torchao does."""
+
 
 @cache
 def _context() -> ForkServerContext:
-    """Workers are forked from a process that has imported torch and diffusers and done nothing.
-
-    Importing takes longer than many a measurement; no CUDA context exists before the fork.
-    """
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # a look that starts no CUDA
+    """Workers are forked from a process that has imported PRELOADED and done nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["accel.worker"])
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

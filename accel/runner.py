@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from accel.core import Case, Counters, Metrics, Record
 from accel.environment import run_identity
-from accel.errors import AccelError, NoEffectError
+from accel.errors import AccelError, InvalidRequestError, MissingWeightsError, NoEffectError
+from accel.methods import modules_of
 from accel.methods.reference import Reference
 from accel.pool import Worker
 from accel.runs import RunFolder
@@ -73,6 +74,7 @@ class Bench:
         self.folder, self.options, self.progress = folder, options or Options(), progress
         self.identity = run_identity()
         self._reference: _Side | None = None
+        self._refused: dict[Case, AccelError] = {}
         self._pids: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -142,15 +144,20 @@ class Bench:
         return self._record(side, reference, reference.samples[first:])
 
     def _resident(self, case: Case) -> _Side:
-        """The reference's side, started if it is not there yet."""
+        """The reference's side, started if it is not there yet; what refused once is not asked
+        again."""
+        if case in self._refused:
+            raise self._refused[case]
         if self._reference is not None and self._reference.case != case:
             self.close()
         if self._reference is None:
             worker = self._worker(case)
             try:
                 self._reference = self._start(case, worker)
-            except BaseException:
+            except BaseException as error:
                 worker.close()
+                if isinstance(error, InvalidRequestError | MissingWeightsError):
+                    self._refused[case] = error
                 raise
         return self._reference
 
@@ -206,7 +213,12 @@ class Bench:
                 "preparation": side.preparation,
             },
             fingerprint={**side.fingerprint, "metrics": self._metric_networks(side.case)},
-            run={**self.identity, "gpu": side.fingerprint.get("gpu", {}).get("uuid")},
+            run={
+                **self.identity,
+                "gpu": side.fingerprint.get("gpu", {}).get("uuid"),
+                "modules": modules_of(side.case.method),
+                "path": side.case.path,
+            },
         )
 
     def _score(self, side: _Side) -> Metrics:

@@ -50,15 +50,16 @@ class RunFolder:
     def record(self, case: Case) -> Record | None:
         """What was measured of the case before, or None.
 
-        Raises BaselineError if it cannot be read, or is of another request or method: ids are
-        short, and two pictures of one file name share theirs.
+        Raises BaselineError if it cannot be read, or is of another request, method or weights
+        folder: ids are short, and two pictures of one file name share theirs.
         """
         path = self._record_path(case)
         if not path.exists():
             return None
         found = baselines.read(path, RESUME)
-        before = {**found.request, "method": found.method}
-        for name, now in {**asdict(case.request), "method": repr(case.method)}.items():
+        before = {**found.request, "method": found.method, "path": found.run.get("path")}
+        now_asked = {**asdict(case.request), "method": repr(case.method), "path": case.path}
+        for name, now in now_asked.items():
             if before.get(name) != now:
                 raise BaselineError(
                     f"{path} was measured with {name} {before.get(name)!r}, not {now!r}; choose "

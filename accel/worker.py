@@ -51,6 +51,7 @@ class Session:
 
     def load(self, model: str, weights: Any, path: str | None, request: Message) -> Message:
         """A fresh pipeline on the device."""
+        found = fingerprint(self.device)
         start = time.perf_counter()
         case = Case(model, weights, Request(**request), Reference(), path)
         self.pipeline = load(case, self.device)
@@ -58,7 +59,7 @@ class Session:
         return {
             "seconds": time.perf_counter() - start,
             "parameters": parameters,
-            "fingerprint": fingerprint(self.device),
+            "fingerprint": found,
         }
 
     def apply(self, method: str, modules: list[str]) -> Message:

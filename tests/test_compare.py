@@ -14,8 +14,8 @@ class Claiming(FewerSteps):
         return (Claim("psnr", at_least=40),)
 
 
-def parse(text):
-    assert text == "FewerSteps(steps=15)"
+def method_of(record):
+    assert record.method == "FewerSteps(steps=15)"
     return Claiming()
 
 
@@ -34,7 +34,7 @@ def test_a_run_against_its_baselines(tmp_path):
     root = tmp_path / "baselines"
     write(record(), root)
     run = run_of(tmp_path / "run", record())
-    verdicts = compare_to_baselines(run, root, parse)
+    verdicts = compare_to_baselines(run, root, method_of)
     assert [verdict.status for verdict in verdicts] == ["pass"]
     assert "claimed: at least 40 dB" in verdicts[0].checks[1].message
     assert exit_code(verdicts) == 0
@@ -42,33 +42,33 @@ def test_a_run_against_its_baselines(tmp_path):
 
 def test_a_broken_promise_counts_without_any_baseline(tmp_path):
     run = run_of(tmp_path / "run", record({"psnr": 30.0}))
-    verdicts = compare_to_baselines(run, tmp_path / "baselines", parse)
+    verdicts = compare_to_baselines(run, tmp_path / "baselines", method_of)
     assert (verdicts[0].status, exit_code(verdicts)) == ("regressed", 1)
 
 
 def test_a_missing_baseline_is_no_success(tmp_path):
     run = run_of(tmp_path / "run", record())
-    verdicts = compare_to_baselines(run, tmp_path / "baselines", parse)
+    verdicts = compare_to_baselines(run, tmp_path / "baselines", method_of)
     assert (verdicts[0].status, exit_code(verdicts)) == ("missing", 3)
 
 
 def test_the_baseline_of_another_gpu_is_not_taken(tmp_path):
     write(record(hardware="nvidia-h100"), tmp_path)
     run = run_of(tmp_path / "run", record())
-    assert compare_to_baselines(run, tmp_path, parse)[0].status == "missing"
+    assert compare_to_baselines(run, tmp_path, method_of)[0].status == "missing"
 
 
 def test_a_record_in_the_place_of_another_is_incomparable(tmp_path):
     other = record(hardware="nvidia-h100")
     write_file(other, location(tmp_path, "nvidia-h200", other.group, other.case))
     run = run_of(tmp_path / "run", record())
-    assert compare_to_baselines(run, tmp_path, parse)[0].status == "incomparable"
+    assert compare_to_baselines(run, tmp_path, method_of)[0].status == "incomparable"
 
 
 def test_two_runs_case_by_case(tmp_path):
     old = run_of(tmp_path / "old", named("same"), named("slower"), named("gone"))
     new = run_of(tmp_path / "new", named("same"), named("slower", {"speedup": 1.0}), named("new"))
-    verdicts = compare_runs(old, new, parse)
+    verdicts = compare_runs(old, new, method_of)
     assert {v.record.case.partition("@")[0]: v.status for v in verdicts} == {
         "gone": "missing",
         "new": "missing",
@@ -114,7 +114,7 @@ def verdicts(tmp_path):
         named("slow", {"speedup": 1.1, "memory.denoise.allocated_mib": 400.0}),
         named("win", {"speedup": 2.0}),
     ]
-    return compare_runs(run_of(tmp_path / "old", *old), run_of(tmp_path / "new", *new), parse)
+    return compare_runs(run_of(tmp_path / "old", *old), run_of(tmp_path / "new", *new), method_of)
 
 
 def test_the_report(verdicts, snapshot):
@@ -128,7 +128,7 @@ def test_the_verbose_report_shows_every_check(verdicts, snapshot):
 
 def test_the_report_joins_what_several_families_miss(tmp_path, snapshot):
     run = run_of(tmp_path / "run", record())
-    assert render(compare_to_baselines(run, tmp_path / "none", parse)) == snapshot
+    assert render(compare_to_baselines(run, tmp_path / "none", method_of)) == snapshot
 
 
 def test_the_report_of_nothing():

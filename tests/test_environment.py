@@ -18,8 +18,6 @@ from accel.environment import (
     hardware_slug,
     run_identity,
     seed_everything,
-    tf32,
-    tf32_state,
 )
 from accel.errors import InvalidRequestError
 
@@ -124,33 +122,3 @@ def test_a_seed_repeats_every_generator():
         return random.random(), np.random.rand(), torch.rand(1).item()
 
     assert draw() == draw()
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-@pytest.mark.parametrize("before", ["none", "ieee", "tf32"])
-def test_tf32_is_set_and_put_back(enabled, before):
-    settings = environment._tf32_settings()
-    found = tf32_state()
-    try:
-        for setting in settings.values():
-            setting.fp32_precision = before
-        with tf32(enabled):
-            assert torch.backends.cuda.matmul.allow_tf32 is enabled
-            assert torch.backends.cudnn.allow_tf32 is enabled
-            assert (tf32_state()["matmul"] == "tf32") is enabled
-            assert torch.get_float32_matmul_precision() == ("high" if enabled else "highest")
-        assert tf32_state() == dict.fromkeys(settings, before)
-        assert torch.backends.cuda.matmul.allow_tf32 is (before == "tf32")
-    finally:
-        environment._allow_tf32(found["matmul"] == "tf32", found["conv"] == "tf32")
-        for name, setting in settings.items():
-            setting.fp32_precision = found[name]
-
-
-def test_tf32_is_put_back_after_an_error_and_nests():
-    found = tf32_state()
-    with tf32(True):
-        with pytest.raises(ZeroDivisionError), tf32(False):
-            raise ZeroDivisionError
-        assert tf32_state()["matmul"] == "tf32"
-    assert tf32_state() == found

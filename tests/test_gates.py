@@ -21,8 +21,7 @@ def cases(model, weights, methods):
 
 
 def group(device, model, weights, methods, *marks):
-    """Parameters that one worker measures: the cases of a request share their reference."""
-    marks = [*marks, pytest.mark.xdist_group(f"{device}-{model}.{weights}")]
+    """The parameters of one request, whose cases share their reference's worker."""
     return [
         pytest.param(case, device, id=f"{device}-{case.group}-{case.id}", marks=marks)
         for case in cases(model, weights, methods)

@@ -49,9 +49,6 @@ def record(bench, tiny_folder) -> Record:
     return bench.measure(Case("svd", "pretrained", REQUEST, method, str(tiny_folder)))
 
 
-pytestmark = pytest.mark.xdist_group("runner")
-
-
 def test_a_record_holds_both_sides(record):
     assert record.hardware == "cpu"
     assert record.counters["int8_linears"] > 0

@@ -6,10 +6,10 @@ from dataclasses import fields
 from importlib import import_module
 from typing import Any, cast
 
-from accel.core import Chain, Method
+from accel.core import Chain, Method, Record
 from accel.errors import InvalidRequestError, unknown_name
 
-__all__ = ["METHODS", "from_repr", "method_class", "modules_of", "parse"]
+__all__ = ["METHODS", "from_repr", "method_class", "method_of", "modules_of", "parse"]
 
 METHODS: dict[str, tuple[str, str]] = {
     "reference": (
@@ -72,6 +72,11 @@ def from_repr(text: str, modules: Iterable[str] = ()) -> Method:
     except SyntaxError as error:
         raise InvalidRequestError(f"{text!r} is not the repr of a method") from error
     return cast(Method, _evaluate(tree, classes, text))
+
+
+def method_of(record: Record) -> Method:
+    """The method that a record was measured with, wherever it is defined."""
+    return from_repr(record.method, record.run.get("modules", ()))
 
 
 def modules_of(method: Method) -> list[str]:

@@ -46,7 +46,7 @@ class FewerSteps(Method):
     fidelity: ClassVar[Fidelity] = "faithful"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1:
+        if type(self.steps) is not int or self.steps < 1:
             raise InvalidRequestError(f"fewer_steps: steps is {self.steps!r}; give 1 or more")
 
     def claims(self) -> tuple[Claim, ...]:

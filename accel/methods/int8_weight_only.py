@@ -71,7 +71,7 @@ class Int8WeightOnly(Method):
 
     def __post_init__(self) -> None:
         if self.backend not in get_args(Backend):
-            raise unknown_name("int8 backend", self.backend, get_args(Backend))
+            raise unknown_name("int8 backend", str(self.backend), get_args(Backend))
 
     def claims(self) -> tuple[Claim, ...]:
         quality = Claim("lpips", at_most=0.02)

@@ -37,7 +37,7 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError as error:
         raise InvalidRequestError(f"{path} is not an image; give a JPEG, PNG or WebP") from error
-    except OSError as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidRequestError(f"{path} cannot be read as an image: {error}") from error
     if min(picture.size) < SMALLEST:
         raise InvalidRequestError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from diffusers import EulerDiscreteScheduler
 from transformers import CLIPImageProcessor
 
+from accel.models.sources import SCHEDULER
 from accel.zoo.clip import MEAN, STD
 from accel.zoo.training import WEIGHTS
 
@@ -46,19 +47,7 @@ Not yet measured.
 
 def scheduler() -> EulerDiscreteScheduler:
     """The scheduler of Stable Video Diffusion: 25 Karras steps from sigma 700 to 0.002."""
-    return EulerDiscreteScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        timestep_type="continuous",
-        use_karras_sigmas=True,
-        sigma_min=0.002,
-        sigma_max=700.0,
-        timestep_spacing="leading",
-        steps_offset=1,
-        interpolation_type="linear",
-    )
+    return EulerDiscreteScheduler(**SCHEDULER)
 
 
 def assemble(weights: Path = WEIGHTS) -> None:
@@ -74,6 +63,10 @@ def assemble(weights: Path = WEIGHTS) -> None:
         image_std=list(STD),
     )
     extractor.save_pretrained(folder / "feature_extractor")
+    for config in folder.glob("*/config.json"):
+        found = json.loads(config.read_text())
+        found.pop("_name_or_path", None)  # a warm start leaves the path of the machine there
+        config.write_text(json.dumps(found, indent=2) + "\n")
     card = weights / "README.md"
     if not card.exists():
         card.write_text(CARD)

@@ -9,7 +9,7 @@ from accel.runner import Bench, Options
 from accel.runs import RunFolder
 from tests.planted import Planted
 
-pytestmark = [pytest.mark.gpu, pytest.mark.xdist_group("cuda-svd.mini")]
+pytestmark = pytest.mark.gpu
 
 
 def test_out_of_gpu_memory_fails_the_case_and_the_others_run_on(tmp_path):

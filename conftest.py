@@ -1,0 +1,23 @@
+"""Fixtures that several test files share. Nothing heavy is imported before a test asks for it."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random pipeline of toy width, fp16 variant, in several shards."""
+    from tests.tiny import save_tiny
+
+    return save_tiny(tmp_path_factory.mktemp("tiny"), shard="200KB")
+
+
+@pytest.fixture
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a worker fails the test."""
+    from accel.runner import Bench
+
+    monkeypatch.setattr(Bench, "_worker", lambda self, case: pytest.fail("a worker was started"))
