@@ -50,7 +50,7 @@ LIMITS = (
     Limit("speedup", absolute=0.05, higher_is_better=True, logarithmic=True, gpu_only=True),
     Limit("memory.*.allocated_mib", relative=0.01, absolute=2, higher_is_better=False),
     Limit("memory.*.reserved_mib", relative=0.15, higher_is_better=False),
-    Limit("memory.*.rss_mib", relative=0.20, absolute=150, higher_is_better=False),
+    Limit("memory.*.rss_mib", relative=0.10, absolute=100, higher_is_better=False),
     Limit("clip", absolute=0.01),
     Limit("tssim", absolute=0.02),
     Limit("tlpips", absolute=0.01),
