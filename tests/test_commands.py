@@ -20,8 +20,6 @@ from tests.asking import CASE, GROUP, REFERENCE, asked, record_path
 from tests.examples import changed
 from tests.local_worker import LocalWorker
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 
 def edit_record(run: Path, metrics: dict[str, object]) -> None:
     """Replace some metrics of the candidate's record."""

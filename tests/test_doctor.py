@@ -8,8 +8,6 @@ from accel.__main__ import main
 from accel.doctor import Finding, examine, findings
 from accel.models import MODELS
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 
 @pytest.fixture
 def no_hub(monkeypatch, tmp_path):

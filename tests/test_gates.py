@@ -40,3 +40,14 @@ def group(device, model, weights, methods, *marks):
 @pytest.mark.timeout(900)
 def test_gate(gate, case, device, family):
     gate.require(case, family, device)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.timeout(900)
+def test_int8_is_nearest_to_the_reference_then_15_10_and_4_steps(gate, device):
+    """By each measure of distance to the reference; the records are those of the gates above."""
+    found = [gate.verdict(case, device).record for case in cases("svd", "mini", METHODS)]
+    *candidates, _ = (record.metrics for record in found)
+    for metric, sign in (("psnr", -1), ("ssim", -1), ("lpips", 1), ("tof", 1)):
+        distances = [sign * metrics[metric] for metrics in candidates]
+        assert distances == sorted(set(distances)), metric

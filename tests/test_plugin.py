@@ -10,9 +10,6 @@ from accel import metrics, plugin
 from accel.fetch import cache_folder
 from tests.local_worker import LocalWorker
 
-pytest_plugins = ["pytester"]
-pytestmark = pytest.mark.xdist_group("plugin")
-
 CACHE = cache_folder()
 """Of this machine: pytester moves the home folder."""
 

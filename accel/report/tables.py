@@ -66,7 +66,7 @@ LINES = (
     Line("tlpips", "tLPIPS"),
     Line("psnr", "PSNR to M0", "dB", ".1f"),
     Line("ssim", "SSIM to M0"),
-    Line("lpips", "LPIPS to M0"),
+    Line("lpips", "LPIPS to M0", "", ".4f"),
     Line("tof", "tOF to M0", "px"),
     Line("motion_amount", "Motion amount", "px/frame"),
     Line("motion_class", "Motion class"),

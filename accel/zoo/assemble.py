@@ -1,4 +1,4 @@
-"""Complete the pipeline folder of the mini SVD: index, scheduler, feature extractor, model card.
+"""Complete the pipeline folder of the mini SVD: index, scheduler and feature extractor.
 
     python -m accel.zoo.assemble
 
@@ -25,24 +25,6 @@ INDEX = {
     "unet": ["diffusers", "UNetSpatioTemporalConditionModel"],
     "vae": ["diffusers", "AutoencoderKLTemporalDecoder"],
 }
-CARD = """\
-# Mini models
-
-Small models that accel trained itself, in the layout of diffusers (`svd`) and open_clip (`clip`),
-fp16. They exist so that accelerations can be judged without the hub: they say nothing about the
-quality of the full-size models.
-
-- Data: the synthetic world of `accel/zoo/scenes.py`, with CC0 and public-domain photographs from
-  the scikit-image wheel as backgrounds. The photographs in `accel/zoo/photos` were never used.
-- Licence: as accel's own (see LICENSE).
-- Request: 128x128, 7 to 25 frames, fps 1.25 to 12; motion bucket 127 at 7 fps is 2 px per frame
-  for the fastest 5 % of the pixels; bucket 1 is a still.
-- Training: `python -m accel.zoo.train_clip`, `train_vae`, `train_unet`.
-
-## Measured
-
-Not yet measured.
-"""
 
 
 def scheduler() -> EulerDiscreteScheduler:
@@ -51,7 +33,7 @@ def scheduler() -> EulerDiscreteScheduler:
 
 
 def assemble(weights: Path = WEIGHTS) -> None:
-    """Write what the pipeline needs besides its networks; an existing card is kept."""
+    """Write what the pipeline needs besides its networks."""
     folder = weights / "svd"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
@@ -67,9 +49,6 @@ def assemble(weights: Path = WEIGHTS) -> None:
         found = json.loads(config.read_text())
         found.pop("_name_or_path", None)  # a warm start leaves the path of the machine there
         config.write_text(json.dumps(found, indent=2) + "\n")
-    card = weights / "README.md"
-    if not card.exists():
-        card.write_text(CARD)
 
 
 def main() -> None:

@@ -1,0 +1,63 @@
+"""The README's tables are the accepted records, its commands are understood, its example runs."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from accel.__main__ import parser
+from accel.baselines import read
+from accel.fetch import cache_folder
+from accel.report.tables import markdown, table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CACHE = cache_folder()
+"""Of this machine: pytester moves the home folder."""
+
+METHODS = (
+    "reference", "int8_weight_only", "torch_compile", "fewer_steps-15", "fewer_steps-10",
+    "fewer_steps-4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("group", ["svd-xt.untrained", "svd.mini"])
+def test_a_table_shows_the_baselines(group):
+    folder = ROOT / "baselines" / "nvidia-h200" / group
+    records = [read(next(folder.glob(f"{method}@*.json"))) for method in METHODS]
+    assert markdown(table(records)) in README
+
+
+def commands():
+    """Every `accel ...` line of the README's shell blocks."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].split()[1:] for line in lines if line.startswith("accel ")]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_is_understood(words):
+    assert parser().parse_args(words).command == words[0]
+
+
+@pytest.fixture
+def project(pytester, tiny_folder, monkeypatch):
+    """The README's example in a project of its own, at toy size."""
+    monkeypatch.setenv("ACCEL_CACHE", str(CACHE))
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = f'path="{tiny_folder}", width=128, height=128, frames=7, steps=3'
+    assert 'path="/models/svd"' in example
+    pytester.makepyfile(example.replace('path="/models/svd"', small))
+    return pytester
+
+
+def test_the_example_of_a_gate(project):
+    """In a process of its own, with real workers; what it lacks is a baseline alone."""
+    without = project.runpytest_subprocess("--accel-out=kept")
+    without.assert_outcomes(failed=1)
+    missing = "missing: no baseline for cpu; write one with `accel refresh`, then review it"
+    without.stdout.fnmatch_lines(["svd.pretrained/forward_chunking@128x128x7-s3", missing])
+    records = project.path / "kept" / "cpu" / "records"
+    shutil.copytree(records, project.path / "baselines" / "cpu")
+    project.runpytest_subprocess("--accel-out=kept").assert_outcomes(passed=1)
