@@ -19,18 +19,12 @@ from torch import Tensor
 from accel.zoo.dice import Dice
 
 # CC0 or public domain by scikit-image's own docstrings, and inside its wheel (no download).
-TRAINING_FILES = (
-    "brick.png",
-    "camera.png",
-    "clock_motion.png",
-    "grass.png",
-    "gravel.png",
-    "hubble_deep_field.jpg",
-    "retina.jpg",
-)
+SCIKIT_IMAGE_FILES = ("brick.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "retina.jpg")
 HELD_OUT_NAMES = ("astronaut", "chelsea", "coffee", "rocket")
-HELD_OUT_FOLDER = Path(__file__).parent / "photos"
+PHOTOS = Path(__file__).parent / "photos"
 LONGEST_SIDE = 640
+LEAVES = 80
+SMALLEST_LEAF, LARGEST_LEAF = 0.04, 0.5  # half lengths, in units of the view
 
 
 def _read(path: Path) -> Tensor:
@@ -44,13 +38,14 @@ def _read(path: Path) -> Tensor:
 def training_photographs() -> tuple[Tensor, ...]:
     """The photographs that the mini models are trained on, each [3, H, W] in [0, 1]."""
     folder = Path(skimage.__file__).parent / "data"
-    return tuple(_read(folder / name) for name in TRAINING_FILES)
+    bundled = sorted((PHOTOS / "training").glob("*.jpg"))
+    return tuple(_read(path) for path in (*bundled, *(folder / n for n in SCIKIT_IMAGE_FILES)))
 
 
 @cache
 def held_out_photographs() -> tuple[Tensor, ...]:
     """The bundled photographs, never trained on, in the order of `HELD_OUT_NAMES`."""
-    return tuple(_read(HELD_OUT_FOLDER / f"{name}.jpg") for name in HELD_OUT_NAMES)
+    return tuple(_read(PHOTOS / f"{name}.jpg") for name in HELD_OUT_NAMES)
 
 
 def _grid(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -127,10 +122,39 @@ def _tiles(dice: Dice, n: int, side: int) -> Tensor:
     return _blend(_colours(dice, n, 2), level) * shade[:, None]
 
 
+def _leaves(dice: Dice, n: int, side: int) -> Tensor:
+    """Dead leaves: ellipses and boxes of all sizes on top of each other, shaded and grained.
+
+    Occlusion and a power law of sizes give the statistics of natural images (Lee, Mumford and
+    Huang, IJCV 2001), of which there are too few free ones to train on.
+    """
+    x, y = _grid(side, dice.device)
+    palette = dice.uniform(0.2, 0.8, n, 4, 1, 1, 1) + dice.uniform(-0.2, 0.2, n, 4, 3, 1, 1)
+    canvas = palette[:, 0].expand(-1, -1, side, side)
+    cells = dice.uniform(-1, 1, n, 1, side // 4, side // 4)
+    grain = F.interpolate(cells, size=side, mode="bilinear", align_corners=False)
+    few, many = LARGEST_LEAF**-2, SMALLEST_LEAF**-2
+    for _ in range(LEAVES):
+        reach = (few + dice.uniform(0, 1, n, 1, 1) * (many - few)).rsqrt()
+        centre, angle = dice.uniform(-0.1, 1.1, n, 2, 1, 1), dice.uniform(0, math.pi, n, 1, 1)
+        dx, dy = x - centre[:, 0], y - centre[:, 1]
+        along = (dx * angle.cos() + dy * angle.sin()) / (reach * dice.uniform(0.6, 2, n, 1, 1))
+        across = (dy * angle.cos() - dx * angle.sin()) / reach
+        roundness = torch.where(dice.uniform(0, 1, n, 1, 1) < 0.5, 2.0, 8.0)
+        distance = along.abs().pow(roundness) + across.abs().pow(roundness)
+        cover = ((1 - distance) * reach * side / roundness).clamp(0, 1)[:, None]
+        pick = dice.integers(4, n).reshape(n, 1, 1, 1, 1).expand(-1, -1, 3, -1, -1)
+        colour = palette.gather(1, pick)[:, 0] + dice.uniform(-0.12, 0.12, n, 3, 1, 1)
+        shade = dice.uniform(-0.25, 0.25, n, 1, 1) * along.clamp(-1, 1)
+        rough = dice.uniform(0, 0.2, n, 1, 1, 1) * grain
+        canvas = torch.lerp(canvas, colour + shade[:, None] + rough, cover)
+    return canvas
+
+
 def _crop(dice: Dice, photo: Tensor, side: int) -> Tensor:
     """A random square crop of a photograph, flipped at random, [3, side, side]."""
     height, width = photo.shape[1:]
-    edge = int(min(height, width) * float(dice.uniform(0.5, 1, 1)))
+    edge = int(min(height, width) * float(dice.uniform(0.4, 1, 1)))
     top = int(dice.integers(height - edge + 1, 1))
     left = int(dice.integers(width - edge + 1, 1))
     crop = photo[:, top : top + edge, left : left + edge].to(dice.device)
@@ -139,7 +163,7 @@ def _crop(dice: Dice, photo: Tensor, side: int) -> Tensor:
 
 
 def _photographs(dice: Dice, n: int, side: int, photos: Sequence[Tensor]) -> Tensor:
-    """Random crops; a tint is mixed in, because most training photographs are grey."""
+    """Random crops; a tint is mixed in, because some training photographs are grey."""
     picks = [photos[i] for i in dice.integers(len(photos), n).tolist()]
     crops = torch.stack([_crop(dice, photo, side) for photo in picks])
     tint = dice.uniform(0.55, 1, n, 3, 1, 1)
@@ -153,9 +177,10 @@ PATTERNS: dict[str, Callable[[Dice, int, int], Tensor]] = {
     "stripes": _stripes,
     "checks": _checks,
     "tiles": _tiles,
+    "leaves": _leaves,
 }
 BACKGROUNDS = (*PATTERNS, "photograph")
-WEIGHTS = (0.12, 0.18, 0.14, 0.12, 0.16, 0.28)
+WEIGHTS = (0.08, 0.12, 0.08, 0.08, 0.10, 0.22, 0.32)
 
 
 def paint(dice: Dice, names: Sequence[str], size: int, photos: Sequence[Tensor]) -> Tensor:

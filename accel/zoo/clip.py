@@ -33,7 +33,7 @@ COMPASS = ("down", "left", "right", "up")
 VOCABULARY = (
     "<pad>",
     "<start>",
-    *sorted({*GLUE, *COMPASS, *COLOURS, *SPRITES, *BACKGROUNDS}),
+    *sorted({*GLUE, *COMPASS, *COLOURS, *" ".join(SPRITES).split(), *BACKGROUNDS}),
     "<end>",
 )
 

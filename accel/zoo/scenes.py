@@ -25,6 +25,7 @@ from accel.zoo.dice import Dice
 
 STORIES = ("fly", "fly two", "follow", "zoom in", "zoom out", "pan")
 STORY_WEIGHTS = (0.30, 0.20, 0.15, 0.10, 0.10, 0.15)
+PICTURE_SHARE = 0.5  # of the sprites; the others are polygons
 STATIC_SHARE = 0.1
 FPS_RANGE = (1.25, 12.0)
 TRAVEL = 52.0  # px at 128: the farthest that anything moves in one clip
@@ -87,7 +88,9 @@ def _cast(dice: Dice, story: Sequence[str], size: int) -> _Cast:
     n = len(story)
     count = _mask(story, {"fly": 1, "fly two": 2, "follow": 1}, dice.device)[:, None]
     present = (torch.arange(2, device=dice.device)[None] < count).float()
-    kind = dice.integers(len(sprites.SPRITES), n, 2)
+    polygon, picture = (dice.integers(len(k), n, 2) for k in (sprites.POLYGONS, sprites.PICTURES))
+    drawn = dice.uniform(0, 1, n, 2) < PICTURE_SHARE
+    kind = torch.where(drawn, len(sprites.POLYGONS) + picture, polygon)
     share = torch.where(count == 2, 0.032, 0.055) + dice.uniform(0, 0.01, n, 2)
     radius = _radius_for_share(kind, share, size)
     angle = dice.uniform(0, 2 * math.pi, n, 2)
@@ -156,10 +159,11 @@ def _captions(story: Sequence[str], names: Sequence[str], cast: _Cast) -> tuple[
     index, kind, heading = cast.colour_index.tolist(), cast.kind.tolist(), cast.heading.cpu()
 
     def who(i: int, j: int) -> str:
-        facing = sprites.compass(heading[i, j])
-        colour = colours[index[i][j]]
-        article = "an" if colour == "orange" else "a"
-        return f"{article} {colour} {kinds[kind[i][j]]} facing {facing}"
+        facing, name = sprites.compass(heading[i, j]), kinds[kind[i][j]]
+        if name in sprites.POLYGONS:
+            name = f"{colours[index[i][j]]} {name}"
+        article = "an" if name[0] in "aeo" else "a"
+        return f"{article} {name} facing {facing}"
 
     def caption(i: int) -> str:
         match story[i]:
@@ -188,17 +192,20 @@ def sample_scenes(
     backgrounds: Sequence[str] | None = None,
     photographs: Sequence[Tensor] | None = None,
     stories: Sequence[str] | None = None,
+    tempo: tuple[float, float] | None = None,
 ) -> Scenes:
     """Draw n scenes whose motion stays in bounds for `frames` frames.
 
     `backgrounds` and `stories` (one per scene) replace the random ones; `photographs` ([3, H, W]
-    in [0, 1]) replace the training photographs.
+    in [0, 1]) replace the training photographs; `tempo` is one motion bucket and fps for all.
     """
     dice = Dice.seeded(seed, device)
     story = stories or [STORIES[i] for i in dice.choices(STORY_WEIGHTS, n)]
     names = backgrounds or [BACKGROUNDS[i] for i in dice.choices(WEIGHTS, n)]
     cast = _cast(dice, story, size)
     bucket, fps = _tempo(dice, n, frames)
+    if tempo is not None:
+        bucket, fps = (torch.full_like(bucket, value) for value in tempo)
     amount = bucket_to_amount(bucket, fps) * size / 128
     flies = _mask(story, {"fly": 1, "fly two": 1}, dice.device)
     boxed = _mask(story, {"follow": 1}, dice.device)

@@ -1,10 +1,17 @@
-"""Sprites: polygons with a visible heading, drawn by a signed distance map (antialiased)."""
+"""Sprites with a visible heading: polygons by their distance map, and pictures (emoji).
+
+Polygons turn with their heading. Pictures do too, but never stand on their head: one that goes to
+the left is the mirror image of one that goes to the right.
+"""
 
 import math
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 # Vertices of the half with y >= 0, nose (heading) at +x; mirrored, then scaled into the unit disc.
@@ -15,7 +22,16 @@ _HALVES: dict[str, tuple[tuple[float, float], ...]] = {
     "rocket": ((1.0, 0.0), (0.55, 0.36), (-0.4, 0.36), (-0.9, 0.75), (-0.75, 0.2)),
     "drop": ((1.0, 0.0), (0.2, 0.42), (-0.3, 0.55), (-0.7, 0.4), (-0.87, 0.0)),
 }
-SPRITES = tuple(_HALVES)
+POLYGONS = tuple(_HALVES)
+# In the order of emoji.webp, 8 in a row, 64 px each, all of them facing left.
+PICTURES = (
+    "automobile", "bus", "fire engine", "ambulance", "taxi", "delivery truck", "tractor",
+    "locomotive", "scooter", "helicopter", "blue fish", "striped fish", "blowfish", "shark",
+    "whale", "duck", "swan", "bird", "turtle", "snail", "rabbit", "dog", "cat", "horse", "cow",
+    "pig", "sheep", "elephant", "leopard", "tiger", "hedgehog", "chick",
+)  # fmt: skip
+SPRITES = (*POLYGONS, *PICTURES)
+ATLAS = Path(__file__).parent / "emoji.webp"
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.90, 0.12, 0.12),
     "orange": (0.98, 0.55, 0.08),
@@ -28,6 +44,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }
 REACH = 1.2  # the distance map covers [-REACH, REACH] in units of the sprite's radius
 _CELLS = 128
+_HALF_SIDE = math.sqrt(0.5)  # of a picture, in radii: its corners lie on the unit circle
 
 
 def _polygon(name: str) -> Tensor:
@@ -40,7 +57,10 @@ def _polygon(name: str) -> Tensor:
 
 
 def unit_area(name: str) -> float:
-    """Area of a sprite of radius 1 (shoelace formula)."""
+    """Area of a sprite of radius 1: by the shoelace formula, or by a picture's coverage."""
+    if name in PICTURES:
+        coverage = pictures(torch.device("cpu"))[PICTURES.index(name), 3].mean()
+        return float(coverage) * (2 * _HALF_SIDE) ** 2
     p = _polygon(name).double()
     q = p.roll(-1, 0)
     return abs(float((p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1]).sum())) / 2
@@ -60,12 +80,25 @@ def _distance(points: Tensor, polygon: Tensor) -> Tensor:
 
 
 @cache
+def pictures(device: torch.device) -> Tensor:
+    """All pictures with their nose to the right, [len(PICTURES), 4, 32, 32] in [0, 1].
+
+    RGB times alpha, then alpha. Half of the atlas's resolution: about what a sprite has in a
+    frame of 128 px.
+    """
+    atlas = torch.from_numpy(np.array(Image.open(ATLAS).convert("RGBA"))).float() / 255
+    tiles = atlas.unflatten(0, (-1, 64)).unflatten(2, (-1, 64)).permute(0, 2, 4, 1, 3).flatten(0, 1)
+    colour, alpha = tiles[:, :3], tiles[:, 3:]
+    return F.avg_pool2d(torch.cat([colour * alpha, alpha], 1).flip(-1), 2).to(device)
+
+
+@cache
 def distance_maps(device: torch.device) -> Tensor:
-    """Signed distance maps of all sprites, [len(SPRITES), 1, 128, 128], in radii."""
+    """Signed distance maps of all polygons, [len(POLYGONS), 1, 128, 128], in radii."""
     axis = ((torch.arange(_CELLS) + 0.5) / _CELLS * 2 - 1) * REACH
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack([x, y], -1).reshape(-1, 2)
-    maps = [_distance(points, _polygon(name)).reshape(1, _CELLS, _CELLS) for name in SPRITES]
+    maps = [_distance(points, _polygon(name)).reshape(1, _CELLS, _CELLS) for name in POLYGONS]
     return torch.stack(maps).to(device)
 
 
@@ -77,11 +110,23 @@ def local(offset: Tensor, heading: Tensor, radius: Tensor) -> Tensor:
 
 
 def signed_distance(kind: Tensor, points: Tensor) -> Tensor:
-    """Distance in radii of local points [n, P, Q, 2] to the sprites kind [n]: [n, P, Q]."""
+    """Distance in radii of local points [n, P, Q, 2] to the polygons kind [n]: [n, P, Q]."""
     maps = distance_maps(points.device)[kind]
     return F.grid_sample(
         maps, points / REACH, mode="bilinear", padding_mode="border", align_corners=False
     )[:, 0]
+
+
+def picture(kind: Tensor, points: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
+    """Colour [n, 3, P, Q] and coverage [n, P, Q] of the pictures kind [n], whose first is 0.
+
+    points: local, [n, P, Q, 2]. heading: [n, 2].
+    """
+    upright = torch.where(heading[:, 0] < 0, -1.0, 1.0).reshape(-1, 1, 1)
+    place = torch.stack([points[..., 0], points[..., 1] * upright], -1) / _HALF_SIDE
+    seen = F.grid_sample(pictures(points.device)[kind], place, align_corners=False)
+    colour, alpha = seen[:, :3], seen[:, 3]
+    return colour / alpha[:, None].clamp(min=1e-3), alpha
 
 
 def compass(heading: Tensor) -> str:

@@ -2,9 +2,9 @@
 
     python -m accel.zoo.train_vae --minutes 4.5
 
-Loss: L1 + multi-scale gradient L1 + a little KL. Afterwards each latent channel is scaled to unit
-RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the configuration's
-scaling_factor is 1 / std of the latents.
+Loss: L1 + multi-scale gradient L1 + LPIPS (`accel fetch` first) + a little KL. Afterwards each
+latent channel is scaled to unit RMS, exactly (quant_conv and the decoder's conv_in take the
+factors), and the configuration's scaling_factor is 1 / std of the latents.
 """
 
 import math
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor, nn
 
+from accel.metrics import lpips_net
 from accel.zoo import world
 from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
 
@@ -24,6 +25,7 @@ CLIP_FRAMES = 8  # as the pipeline's decode_chunk_size
 IMAGE_SHARE = 0.7  # of the budget: single frames before clips
 CAPACITY = 2048  # clips
 GRADIENT_WEIGHT = 0.5
+PERCEPTUAL_WEIGHT = 0.2
 KL_WEIGHT = 1e-4
 
 
@@ -158,6 +160,7 @@ def main() -> None:
     for _ in range(4 if plan.device.type == "cuda" else 1):
         fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
     forward = forwards(vae, plan)
+    perceptual = lpips_net.network().to(plan.device)
 
     def loss_of(share: float) -> Tensor:
         if training.step % 4 == 0:
@@ -166,8 +169,10 @@ def main() -> None:
         frames = draw(ring, plan.batch, images)
         with autocast(plan.device):
             output, mean, variance = forward(frames, 1 if images else CLIP_FRAMES)
+            distance: Tensor = perceptual(output, frames).mean()
         kl = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean()
-        return reconstruction_loss(output, frames) + KL_WEIGHT * kl
+        loss: Tensor = reconstruction_loss(output, frames) + PERCEPTUAL_WEIGHT * distance
+        return loss + KL_WEIGHT * kl
 
     training.run(loss_of)
     with training.averaged():

@@ -80,15 +80,30 @@ def _layer(scenes: Scenes, which: int, times: Tensor, pixels: Tensor) -> tuple[T
     radius = scenes.radius[:, which].reshape(n, 1, 1, 1, 1)
     place = sprites.local(offset, scenes.heading[:, which].reshape(n, 1, 1, 1, 2), radius)
     flat = place.reshape(n, -1, size, 2)
-    distance = sprites.signed_distance(scenes.kind[:, which], flat).reshape(n, -1, size, size)
-    distance = distance * radius[..., 0]  # px
-    unit = size / 128
-    cover = (0.5 - distance).clamp(0, 1) * scenes.present[:, which].reshape(n, 1, 1, 1)
-    rim = (distance / unit + 2.5).clamp(0, 1)  # 1 within two px of the outline
+    kind = scenes.kind[:, which]
+    colour, cover = _polygon(scenes, which, place, radius)
+    is_picture = kind >= len(sprites.POLYGONS)
+    if is_picture.any():
+        number = (kind - len(sprites.POLYGONS)).clamp(min=0)
+        seen, alpha = sprites.picture(number, flat, scenes.heading[:, which])
+        seen = seen.unflatten(2, (-1, size)).transpose(1, 2)
+        rows = is_picture.reshape(n, 1, 1, 1)
+        colour = torch.where(rows[..., None], seen, colour)
+        cover = torch.where(rows, alpha.unflatten(1, (-1, size)), cover)
+    return colour, (cover * scenes.present[:, which].reshape(n, 1, 1, 1))[:, :, None]
+
+
+def _polygon(scenes: Scenes, which: int, place: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Colour [n, T, 3, H, W] and coverage [n, T, H, W] at local places [n, T, H, W, 2]."""
+    n, size = len(place), scenes.size
+    kind = scenes.kind[:, which].clamp(max=len(sprites.POLYGONS) - 1)
+    flat = place.reshape(n, -1, size, 2)
+    distance = sprites.signed_distance(kind, flat).reshape(n, -1, size, size) * radius[..., 0]  # px
+    rim = (distance / (size / 128) + 2.5).clamp(0, 1)  # 1 within two px of the outline
     nose = ((place[..., 0] - 0.35) * 8).clamp(0, 1)
     body = scenes.colour[:, which].reshape(n, 1, 3, 1, 1)
     colour = torch.lerp(body, (body * 0.4 + 0.6), nose[:, :, None]) * (1 - 0.85 * rim[:, :, None])
-    return colour, cover[:, :, None]
+    return colour, (0.5 - distance).clamp(0, 1)
 
 
 def _box(scenes: Scenes, pixels: Tensor) -> Tensor:

@@ -1,0 +1,279 @@
+"""What the mini SVD must show on held-out scenes, measured; the sheet is its picture.
+
+    python -m accel.zoo.acceptance --clips 64
+
+Every number has its bound in BOUNDS. The exit code is 1 if one is missed.
+"""
+
+import argparse
+import copy
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import StableVideoDiffusionPipeline as Pipeline
+from PIL import Image
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from accel.methods.int8_weight_only import Int8Linear
+from accel.methods.surgery import replace_linears
+from accel.metrics.fidelity import lpips
+from accel.metrics.motion import Motion
+from accel.metrics.motion import motion as measure_motion
+from accel.stats import estimate
+from accel.zoo import train_clip, train_unet, world
+from accel.zoo.backgrounds import PATTERNS, held_out_photographs
+from accel.zoo.clip import load_clip
+from accel.zoo.scenes import STORIES
+from accel.zoo.training import WEIGHTS
+
+SEED = 997_000_000
+BOUNDS: dict[str, tuple[float, float]] = {  # least and most
+    "motion_spearman": (0.8, 1.0),
+    "static_at_bucket_1": (0.9, 1.0),
+    "static_at_bucket_127": (0.0, 0.05),
+    "more_without_verdict_than_truth": (-1.0, 0.0),
+    "vae_db_patterns": (30.0, 99.0),
+    "vae_db_photographs": (24.0, 99.0),
+    "first_frame_db_below_vae": (-99.0, 3.0),
+    "lpips_below_first_frame_repeated": (0.0, 1.0),
+    "lpips_below_random_weights": (0.1, 1.0),
+    "lpips_below_shuffled": (0.05, 1.0),
+    "zero_shot_accuracy": (0.9, 1.0),
+    "low_end_int8_to_15": (0.0, 1.0),
+    "low_end_15_to_10": (0.0, 1.0),
+    "low_end_10_to_4": (0.0, 1.0),
+}
+
+Video = npt.NDArray[np.float32]  # [T, H, W, 3] in [0, 1]
+Numbers = dict[str, float]
+
+
+def load(weights: Path = WEIGHTS, device: str | torch.device = "cpu") -> Pipeline:
+    """The mini pipeline in fp32, silent."""
+    pipeline = Pipeline.from_pretrained(weights / "svd", variant="fp16", dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def held_out(
+    n: int, frames: int = 14, seed: int = SEED, bucket: float | None = None
+) -> world.Clips:
+    """n clips, their stories in turn, every second one over a bundled photograph.
+
+    bucket: the motion bucket of all clips, at 7 fps; else random ones.
+    """
+    scenes = world.sample_scenes(
+        n,
+        seed,
+        frames,
+        backgrounds=[
+            "photograph" if i % 2 else list(PATTERNS)[i % len(PATTERNS)] for i in range(n)
+        ],
+        photographs=held_out_photographs(),
+        stories=[STORIES[i // 2 % len(STORIES)] for i in range(n)],
+        tempo=None if bucket is None else (bucket, 7.0),
+    )
+    return world.render(scenes, frames)
+
+
+def videos(clips: world.Clips) -> list[Video]:
+    """The clips as the metrics take them."""
+    return list(clips.video.permute(0, 1, 3, 4, 2).numpy())
+
+
+def generate(
+    pipeline: Pipeline, first: Video, bucket: float, fps: float, steps: int = 25, frames: int = 14
+) -> Video:
+    """One clip from its first frame [H, W, 3] in [0, 1], seed 0."""
+    output: Any = pipeline(
+        Image.fromarray((first * 255).round().astype(np.uint8)),
+        height=first.shape[0],
+        width=first.shape[1],
+        num_frames=frames,
+        num_inference_steps=steps,
+        fps=fps,
+        motion_bucket_id=bucket,
+        decode_chunk_size=8,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    )
+    return np.asarray(output.frames[0], np.float32)
+
+
+def generated(
+    pipeline: Pipeline, clips: world.Clips, steps: int = 25, roll: int = 0
+) -> list[Video]:
+    """Each clip from its own condition, or from that of the clip `roll` places before it."""
+    order = np.roll(np.arange(len(clips.bucket)), roll)
+    frames = clips.video.shape[1]
+    return [
+        generate(pipeline, first, float(clips.bucket[i]), float(clips.fps[i]), steps, frames)
+        for i, first in ((i, videos(clips)[i][0]) for i in order)
+    ]
+
+
+def motion(pipeline: Pipeline, n: int, frames: int = 14, steps: int = 25) -> Numbers:
+    """Obedience to the motion bucket: rank correlation, stills on request, movement on request."""
+    clips = held_out(n, frames)
+    asked = world.bucket_to_amount(clips.bucket, clips.fps).numpy()
+    amounts = [measure_motion(video).amount for video in generated(pipeline, clips, steps)]
+    still, still_truth = _classes(pipeline, held_out(n, frames, bucket=1), steps)
+    lively, lively_truth = _classes(pipeline, held_out(n, frames, bucket=127), steps)
+    return {
+        "motion_spearman": float(spearmanr(asked, amounts).statistic),
+        "static_at_bucket_1": _share(still, "static"),
+        "static_at_bucket_127": _share(lively, "static"),
+        "more_without_verdict_than_truth": (
+            _unclear(still + lively) - _unclear(still_truth + lively_truth)
+        ),
+    }
+
+
+def _classes(pipeline: Pipeline, clips: world.Clips, steps: int) -> tuple[list[str], list[str]]:
+    """Motion classes of the generated clips and of the true ones."""
+    own, truth = (
+        [measure_motion(video) for video in which]
+        for which in (generated(pipeline, clips, steps), videos(clips))
+    )
+    return _kinds(own), _kinds(truth)
+
+
+def _kinds(found: list[Motion]) -> list[str]:
+    return [one.kind for one in found]
+
+
+def _share(kinds: list[str], kind: str) -> float:
+    """Of those that got a verdict; 0 if none did."""
+    clear = [own for own in kinds if own != "low-texture"]
+    return clear.count(kind) / len(clear) if clear else 0.0
+
+
+def _unclear(kinds: list[str]) -> float:
+    return kinds.count("low-texture") / len(kinds)
+
+
+@torch.no_grad()
+def reconstruction(pipeline: Pipeline, n: int) -> Numbers:
+    """PSNR of the VAE in dB: of procedural scenes, and of frames of held-out photographs."""
+    clips = held_out(2 * n, frames=8)
+    values = [_vae_db(pipeline, clip) for clip in clips.video]
+    return {
+        "vae_db_patterns": float(np.mean(values[0::2])),
+        "vae_db_photographs": float(np.mean(values[1::2])),
+    }
+
+
+def _vae_db(pipeline: Pipeline, frames: Tensor) -> float:
+    """Mean PSNR of frames [T, 3, H, W] in [0, 1]."""
+    pixels = frames.to(pipeline.vae.device) * 2 - 1
+    latents = pipeline.vae.encode(pixels).latent_dist.mode()
+    decoded = (pipeline.vae.decode(latents, num_frames=len(latents)).sample + 1) / 2
+    return _db(decoded.clamp(0, 1).cpu().numpy(), frames.numpy())
+
+
+def _db(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    return float(-10 * np.log10(np.square(a.astype(np.float64) - b).mean() + 1e-10))
+
+
+@torch.no_grad()
+def truth(pipeline: Pipeline, n: int, frames: int = 14, steps: int = 25) -> Numbers:
+    """LPIPS to the true clip beside three stand-ins: how much worse each of them is."""
+    clips = held_out(n, frames, bucket=127)
+    true = videos(clips)
+    own = generated(pipeline, clips, steps)
+    torch.manual_seed(0)
+    random = copy.copy(pipeline)
+    random.unet = train_unet.build_unet().to(pipeline.device)
+    stand_ins = {
+        "lpips_below_first_frame_repeated": [np.repeat(v[:1], len(v), 0) for v in true],
+        "lpips_below_random_weights": generated(random, clips, steps),
+        "lpips_below_shuffled": generated(pipeline, clips, steps, roll=1),
+    }
+    ours = _lpips(own, true)
+    vae = np.mean([_vae_db(pipeline, clip[:1]) for clip in clips.video])
+    first = np.mean([_db(a[0], b[0]) for a, b in zip(own, true, strict=True)])
+    return {
+        "lpips_to_truth": ours,
+        **{name: _lpips(found, true) - ours for name, found in stand_ins.items()},
+        "first_frame_db_below_vae": float(vae - first),
+    }
+
+
+def _lpips(found: list[Video], true: list[Video]) -> float:
+    return float(np.mean([lpips(a, b) for a, b in zip(found, true, strict=True)]))
+
+
+def order(pipeline: Pipeline, n: int, frames: int = 14) -> Numbers:
+    """LPIPS to 25 steps, paired by input: each method's mean, and the low end of each difference.
+
+    The intervals cover 95 % (signed ranks): above 0 the order is no accident.
+    """
+    clips = held_out(n, frames, bucket=127)
+    reference = generated(pipeline, clips)
+    int8 = copy.copy(pipeline)
+    int8.unet = copy.deepcopy(pipeline.unet)
+    replace_linears(int8.unet, Int8Linear)
+    found = {"int8": generated(int8, clips)}
+    found |= {str(steps): generated(pipeline, clips, steps) for steps in (15, 10, 4)}
+    distances = {
+        name: [lpips(a, b) for a, b in zip(own, reference, strict=True)]
+        for name, own in found.items()
+    }
+    numbers = {f"lpips_{name}": float(np.mean(values)) for name, values in distances.items()}
+    for near, far in pairwise(distances):
+        pairs = zip(distances[near], distances[far], strict=True)
+        numbers[f"low_end_{near}_to_{far}"] = estimate([b - a for a, b in pairs]).low
+    return numbers
+
+
+@torch.no_grad()
+def zero_shot(weights: Path, device: torch.device, n: int = 64) -> Numbers:
+    """Share of held-out frames whose own caption is the nearest of n."""
+    model = load_clip(weights / "clip").to(device)
+    return {"zero_shot_accuracy": train_clip.accuracy(model, device, n)}
+
+
+def missed(numbers: Numbers) -> dict[str, float]:
+    """The numbers outside their bounds; one that is not finite is outside."""
+    return {
+        name: numbers[name]
+        for name, (least, most) in BOUNDS.items()
+        if name in numbers and not least <= numbers[name] <= most
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure the mini models against their bounds.")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--clips", type=int, default=32, help="of each measurement")
+    parser.add_argument("--frames", type=int, default=14)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    pipeline = load(options.weights, options.device)
+    n, frames = options.clips, options.frames
+    measurements: list[Callable[[], Numbers]] = [
+        lambda: zero_shot(options.weights, torch.device(options.device)),
+        lambda: reconstruction(pipeline, n),
+        lambda: truth(pipeline, n, frames),
+        lambda: motion(pipeline, n, frames),
+        lambda: order(pipeline, n, frames),
+    ]
+    numbers: Numbers = {}
+    for measurement in measurements:
+        found = measurement()
+        print(json.dumps({name: round(value, 4) for name, value in found.items()}), flush=True)
+        numbers |= found
+    bad = missed(numbers)
+    print(json.dumps({"missed": sorted(bad)}))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
