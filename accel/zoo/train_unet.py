@@ -22,6 +22,7 @@ from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
 
 CHANNELS = (64, 64, 96)
 HEADS = (2, 2, 3)
+BLOCKS = ("CrossAttn", "CrossAttn", "")  # of each level: with transformers, or without
 LENGTHS = {14: 0.72, 25: 0.10, 7: 0.08, 9: 0.05, 13: 0.05}  # frames: share of the steps
 COMPILED = 14
 CAPACITY = 32768  # clips of 14 frames; fewer of the other lengths, by share
@@ -32,15 +33,12 @@ FIRST_FILL = 64  # additions before the first step
 
 def build_unet() -> UNetSpatioTemporalConditionModel:
     """A mini UNet with random parameters, for 16 x 16 latents."""
-    levels = len(CHANNELS)
     return UNetSpatioTemporalConditionModel(
         sample_size=16,
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("CrossAttnDownBlockSpatioTemporal",) * (levels - 1)
-        + ("DownBlockSpatioTemporal",),
-        up_block_types=("UpBlockSpatioTemporal",)
-        + ("CrossAttnUpBlockSpatioTemporal",) * (levels - 1),
+        down_block_types=tuple(f"{kind}DownBlockSpatioTemporal" for kind in BLOCKS),
+        up_block_types=tuple(f"{kind}UpBlockSpatioTemporal" for kind in reversed(BLOCKS)),
         block_out_channels=CHANNELS,
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96,
