@@ -170,7 +170,11 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add(commands, "fetch", "get third-party metric weights, by checksum, into the cache folder")
+    _add(
+        commands,
+        "fetch",
+        "get third-party weights, by checksum, into the cache folder",
+    )
 
 
 def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -117,7 +117,7 @@ def report(options: Namespace) -> int:
 
 
 def fetch(options: Namespace) -> int:
-    """`accel fetch`: third-party metric weights into the cache folder."""
+    """`accel fetch`: third-party weights into the cache folder."""
     from accel.fetch import fetch_all
 
     fetch_all(print)

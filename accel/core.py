@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -146,6 +147,10 @@ class Method(ABC):
         """The counters that differ from an unedited pipeline's, told before `apply`."""
         return {}
 
+    def requested(self, request: Request) -> Request:
+        """What this method asks of the pipeline in place of the request."""
+        return request
+
     @abstractmethod
     def apply(self, pipeline: Pipeline) -> None:
         """Edit the pipeline in place."""
@@ -182,7 +187,12 @@ class Chain(Method):
         return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)
 
     def expected(self, pipeline: Pipeline) -> Counters:
-        return {key: n for m in self.methods for key, n in m.expected(pipeline).items()}
+        found: Counters = {}
+        seen = copy(pipeline)
+        for method in self.methods:
+            found |= method.expected(seen)
+            seen.request = method.requested(seen.request)
+        return found
 
     def apply(self, pipeline: Pipeline) -> None:
         for method in self.methods:

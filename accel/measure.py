@@ -171,6 +171,7 @@ class Probe:
             "compiled_graphs": self.graphs_when_warm - self.graphs_before,
             "graph_breaks": _breaks() - self.breaks_before,
             "recompiles": _graphs() - self.graphs_when_warm,
+            **{name: tally() for name, tally in self.pipeline.tallies.items()},
         }
 
     def _staged(self, stage: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -28,6 +28,10 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.fewer_steps:FewerSteps",
         "M3: the same sampler with fewer denoising steps",
     ),
+    "keyframes": (
+        "accel.methods.keyframes:Keyframes",
+        "M6: every n-th frame, and RIFE for those between",
+    ),
 }
 """name -> ("module:Class", one-line summary)."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from accel.core import Claim, Counters, Fidelity, Method
+from accel.core import Claim, Counters, Fidelity, Method, Request
 from accel.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -68,5 +68,8 @@ class FewerSteps(Method):
     def expected(self, pipeline: Pipeline) -> Counters:
         return {"denoiser_calls": self.steps}
 
+    def requested(self, request: Request) -> Request:
+        return replace(request, steps=self.steps)
+
     def apply(self, pipeline: Pipeline) -> None:
-        pipeline.request = replace(pipeline.request, steps=self.steps)
+        pipeline.request = self.requested(pipeline.request)

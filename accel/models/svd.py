@@ -27,12 +27,18 @@ class Pipeline:
     denoiser: the UNet, whose weights methods edit in place. request: data, replaced.
     generate: `request -> frames`, a float tensor [frames, 3, height, width] in [0, 1] (or
     latents [frames, channels, height / 8, width / 8]); methods may wrap it, wraps nest.
+
+    noise: `request -> [1, frames, channels, h, w]`; methods may wrap it, too. added_stages: owner,
+    attribute and name of calls that a method adds. tallies: counters that a method keeps, by name.
     """
 
     def __init__(self, diffusers: StableVideoDiffusionPipeline, request: Request) -> None:
         self.diffusers = diffusers
         self.request = request
         self.generate: Callable[[Request], torch.Tensor] = self._generate
+        self.noise: Callable[[Request], torch.Tensor] = self._noise
+        self.added_stages: list[tuple[Any, str, str]] = []
+        self.tallies: dict[str, Callable[[], int]] = {}
         diffusers.set_progress_bar_config(disable=True)
         self._check_size(request)
 
@@ -56,6 +62,7 @@ class Pipeline:
             (self.diffusers, "_encode_vae_image", "encode_vae"),
             (self.denoiser, "forward", "denoise"),
             (self.diffusers, "decode_latents", "decode"),
+            *self.added_stages,
         ]
 
     def _generate(self, request: Request) -> torch.Tensor:
@@ -72,7 +79,7 @@ class Pipeline:
             noise_aug_strength=request.noise_aug_strength,
             decode_chunk_size=request.decode_chunk_size,
             generator=torch.Generator("cpu").manual_seed(request.seed),
-            latents=self._noise(request),
+            latents=self.noise(request),
             output_type="latent" if request.latents_only else "pt",
         ).frames
         return cast(torch.Tensor, frames[0])

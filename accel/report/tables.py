@@ -25,7 +25,13 @@ __all__ = ["ABSENT", "LINES", "Line", "Table", "column_label", "markdown", "show
 ABSENT = "–"  # noqa: RUF001 - the en dash is meant
 """Stands for a number that could not be had; zero is a number."""
 
-NUMBERS = {"reference": "M0", "int8_weight_only": "M1", "torch_compile": "M2", "fewer_steps": "M3"}
+NUMBERS = {
+    "reference": "M0",
+    "int8_weight_only": "M1",
+    "torch_compile": "M2",
+    "fewer_steps": "M3",
+    "keyframes": "M6",
+}
 """The numbers that Table 1 gives to methods; other methods go by their name alone."""
 
 WIDEST, PADDING = 32, 3

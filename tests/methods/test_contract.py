@@ -19,6 +19,7 @@ CONFIGURED = {
     "int8_weight_only torchao": "int8_weight_only:torchao",
     "torch_compile": "torch_compile:backend=aot_eager,decoder=true",
     "fewer_steps": "fewer_steps:3",
+    "keyframes": "keyframes:4",
 }
 
 
@@ -55,12 +56,15 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
     assert video.shape == (7, 3, 128, 128)
     assert video.isfinite().all()
     assert len(sample["stages"]["denoise"]) == expected["denoiser_calls"]
-    assert set(sample["stages"]) == {"encode_image", "encode_vae", "denoise", "decode"}
+    added = {stage for _, _, stage in pipeline.added_stages}
+    assert set(sample["stages"]) == {"encode_image", "encode_vae", "denoise", "decode"} | added
     if case.method.fidelity == "exact":
         assert torch.allclose(video, plain.generate(plain.request), atol=1e-4)
 
 
-@pytest.mark.parametrize("text", ["int8_weight_only", "int8_weight_only:torchao", "torch_compile"])
+@pytest.mark.parametrize(
+    "text", ["int8_weight_only", "int8_weight_only:torchao", "torch_compile", "keyframes:4"]
+)
 def test_applied_twice_is_refused(tiny_folder, text):
     case = tiny_case(tiny_folder, text)
     pipeline = load(case, "cpu")
@@ -82,6 +86,16 @@ def test_a_chain_engages_all_its_parts(tiny_folder):
     assert expected["denoiser_calls"] == 3
     assert expected["int8_linears"] > 0
     assert expected["compiled_graphs"] == 1
+
+
+def test_a_chain_expects_what_its_earlier_parts_leave(tiny_folder):
+    """Key frames change how many chunks the decoder compiles for."""
+    text = "keyframes:4+torch_compile:backend=aot_eager,decoder=true"
+    case = tiny_case(tiny_folder, text, decode_chunk_size=5)
+    pipeline = load(case, "cpu")
+    assert case.method.methods[1].expected(pipeline)["compiled_graphs"] == 3
+    assert case.method.expected(pipeline)["compiled_graphs"] == 2
+    assert pipeline.request.frames == 7
 
 
 def test_fewer_steps_refuses_more_steps(tiny_folder):
