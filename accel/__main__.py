@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ __all__ = ["main", "parser"]
 
 EXIT_CODES = """\
 exit codes: 0 pass or improved, 1 regressed or collapsed,
-2 a bad argument, 3 missing, incomparable or inconclusive"""
+2 a bad argument, 3 missing, incomparable or inconclusive, 4 a defect of accel"""
 
 MEASURED_CODES = """\
 exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("accel: interrupted; the same command with --out resumes it", file=sys.stderr)
         return 130
+    except Exception:  # Python's own exit code for it, 1, would say "regressed"
+        traceback.print_exc()
+        return 4
     return code
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
 from numbers import Integral, Real
@@ -19,7 +19,7 @@ from typing import Any, NoReturn, get_args
 from accel.core import SCHEMA, Fidelity, Record
 from accel.errors import BaselineError, OutputError
 
-__all__ = ["dumps", "find", "location", "orphans", "read", "write", "write_file"]
+__all__ = ["dumps", "find", "location", "read", "write", "write_file"]
 
 RESTORE = "restore it with `git restore {path}`, or write it anew with `accel refresh`"
 _ROUNDED = ("metrics", "reference")
@@ -35,13 +35,6 @@ def find(root: Path, hardware: str, group: str, case: str) -> Record | None:
     """The baseline of a case, or None if there is no file. Raises BaselineError as `read` does."""
     path = location(root, hardware, group, case)
     return read(path) if path.exists() else None
-
-
-def orphans(root: Path, known: Iterable[tuple[str, str]]) -> list[Path]:
-    """Baseline files, sorted, of no known case; known: (group, case id) of every case there is."""
-    names = {f"{group}/{case}.json" for group, case in known}
-    files = sorted(root.glob("*/*/*.json"))
-    return [file for file in files if f"{file.parent.name}/{file.name}" not in names]
 
 
 def write(record: Record, root: Path) -> Path:

@@ -7,7 +7,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from accel import baselines, metrics
 from accel.compare import compare_runs, compare_to_baselines, exit_code, read_run, render
 from accel.core import Case, Method, Record, Request
-from accel.errors import BaselineError, InvalidRequestError, MissingWeightsError
+from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.gate import judge
 from accel.methods import METHODS, method_of, parse
 from accel.methods.fewer_steps import FewerSteps
@@ -67,7 +66,7 @@ def bench(options: Namespace) -> int:
     records = _measure(cases, folder, options)
     failures = _failures(folder, cases)
     if records:
-        _present(folder, cases, options.baselines)
+        _present(folder, cases, options.baselines, failures)
     else:
         _tell(failures)
     return 1 if failures else 0
@@ -75,21 +74,22 @@ def bench(options: Namespace) -> int:
 
 def refresh(options: Namespace) -> int:
     """`accel refresh`: the records become the baselines of their cases, collapsed ones excepted."""
-    failures: dict[str, str] = {}
     if options.source:
+        _check_nothing_asked(options)
         records = _read_run(options.source)
         if others := {r.group for r in records if r.group.rpartition(".")[0] != options.model}:
             raise InvalidRequestError(
                 f"{options.source} holds records of {', '.join(sorted(others))}, not of "
                 f"{options.model}; name their model"
             )
+        failures = RunFolder(options.source).failures()
     else:
         cases = _cases(options)
         folder = RunFolder(options.out or default_folder(cases[0].group))
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
     for record in records:
-        verdict = judge(record, None, method_of(record).claims())
+        verdict = judge(record, None, method_of(record).claims(record.asked))
         if verdict.status == "collapsed":
             failures[record.case] = f"no baseline: {verdict.lines[0]}"
         else:
@@ -99,20 +99,26 @@ def refresh(options: Namespace) -> int:
 
 
 def compare(options: Namespace) -> int:
-    """`accel compare`: verdicts of a run against the baselines, or against another run."""
+    """`accel compare`: verdicts of a run against the baselines, or against another run.
+
+    A case that failed has no record and no verdict: it is named, and the exit code is 1.
+    """
     if options.other:
         verdicts = compare_runs(options.run, options.other)
     else:
         verdicts = compare_to_baselines(options.run, options.baselines)
     print(render(verdicts, options.verbose))
-    return exit_code(verdicts, options.allow_inconclusive)
+    failures = RunFolder(options.other or options.run).failures()
+    _tell(failures)
+    return 1 if failures else exit_code(verdicts, options.allow_inconclusive)
 
 
 def report(options: Namespace) -> int:
     """`accel report`: table, contact sheet and videos of a run folder anew."""
     records = _read_run(options.run)
     cases = [_case_of(record) for record in records]
-    _present(RunFolder(options.run), cases, options.baselines)
+    folder = RunFolder(options.run)
+    _present(folder, cases, options.baselines, folder.failures())
     return 0
 
 
@@ -178,6 +184,15 @@ def _fits(method: Method, request: Request) -> bool:
     return not isinstance(method, FewerSteps) or method.steps < request.steps
 
 
+def _check_nothing_asked(options: Namespace) -> None:
+    """With --from nothing is measured, so that a request or methods would be ignored."""
+    given = vars(options)
+    asked = [n for n in ("methods", "size", "path", *REQUEST_OPTIONS) if given[n] is not None]
+    if asked:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise InvalidRequestError(f"--from takes records as they are; leave out {names}")
+
+
 def _size(text: str) -> dict[str, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
@@ -238,7 +253,9 @@ def _tell(failures: dict[str, str]) -> None:
         print(f"accel: {case} failed: {error}", file=sys.stderr)
 
 
-def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
+def _present(
+    folder: RunFolder, cases: Sequence[Case], root: Path, failures: dict[str, str]
+) -> None:
     """Write and show what a run leaves."""
     from accel.report.bundle import write_report
     from accel.report.tables import show, table
@@ -250,7 +267,6 @@ def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
     frames = {case: path for case, path in paths.items() if path.is_file()}
     request = cases[0].request
     image = image_array(request.image, request.width, request.height)
-    failures = _failures(folder, cases)
     for path in write_report(folder.path, records, frames, image, verdicts, failures):
         print(f"wrote {path}")
     show(table(records, verdicts, failures), console)
@@ -258,7 +274,7 @@ def _present(folder: RunFolder, cases: Sequence[Case], root: Path) -> None:
 
 def _verdict(record: Record, root: Path) -> Verdict:
     baseline = baselines.find(root, record.hardware, record.group, record.case)
-    return judge(record, baseline, method_of(record).claims())
+    return judge(record, baseline, method_of(record).claims(record.asked))
 
 
 def _read_run(folder: Path) -> Sequence[Record]:
@@ -269,10 +285,5 @@ def _read_run(folder: Path) -> Sequence[Record]:
 
 def _case_of(record: Record) -> Case:
     model, _, weights = record.group.rpartition(".")
-    fields: dict[str, Any] = {**record.request}
-    try:
-        request = Request(**fields)
-    except TypeError as error:
-        raise BaselineError(f"the record of {record.case} is of another accel: {error}") from error
     path = record.run.get("path")
-    return Case(model, weights, request, method_of(record), path)  # type: ignore[arg-type]
+    return Case(model, weights, record.asked, method_of(record), path)  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ def compare_to_baselines(
         judge(
             record,
             find(root, record.hardware, record.group, record.case),
-            method_of(record).claims(),
+            method_of(record).claims(record.asked),
         )
         for record in read_run(folder).values()
     ]
@@ -71,12 +71,14 @@ def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[
     A case that only one of the two has is "missing". Errors as `read_run`.
     """
     before, now = read_run(old), read_run(new)
-    return [
-        judge(now[key], before[key], method_of(now[key]).claims(), against="the old run")
-        if key in now and key in before
-        else _only(now.get(key) or before[key], old if key in now else new)
-        for key in sorted({*before, *now})
-    ]
+
+    def verdict(key: Key) -> Verdict:
+        if not (key in now and key in before):
+            return _only(now.get(key) or before[key], old if key in now else new)
+        claims = method_of(now[key]).claims(now[key].asked)
+        return judge(now[key], before[key], claims, against="the old run")
+
+    return [verdict(key) for key in sorted({*before, *now})]
 
 
 def render(verdicts: Sequence[Verdict], verbose: bool = False) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, fields
-from math import isfinite
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, fields, replace
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from accel.errors import InvalidRequestError, NotSupportedError
+from accel.errors import BaselineError, InvalidRequestError, NotSupportedError
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -33,7 +33,11 @@ SCHEMA = 1
 Fidelity = Literal["exact", "faithful", "new_sample"]
 """What a method promises: the reference up to rounding; near it; another good video."""
 
+FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
+"""From the strictest promise to the loosest."""
+
 Weights = Literal["pretrained", "mini", "untrained"]
+Pick = Callable[[float, float], float]
 Counters = dict[str, int]
 Metrics = dict[str, float | str]
 
@@ -106,21 +110,32 @@ class Claim:
     """A floor or a ceiling that a method asserts without any baseline.
 
     metric: a key of Record.metrics. delta: the bound holds for candidate minus reference.
-    scope: "full_size" binds time and memory on a GPU with full-size weights; "judged" binds
-    quality wherever weights are trained.
+
+    A claim on time or memory binds on a GPU with full-size weights; one on quality, wherever the
+    weights are trained.
     """
 
     metric: str
     at_least: float | None = None
     at_most: float | None = None
     delta: bool = False
-    scope: Literal["full_size", "judged"] = "judged"
 
-    def holds_for(self, weights: str, hardware: str) -> bool:
-        """Whether this claim is made at all for such weights on such hardware."""
-        if self.scope == "judged":
-            return weights != "untrained"
-        return weights != "mini" and hardware != "cpu"
+    def tighter(self, other: Claim) -> Claim:
+        """Both claims of one metric in one."""
+        return self._joined(other, max, min)
+
+    def looser(self, other: Claim) -> Claim:
+        """What either of two claims of one metric allows; a side that one leaves open is open."""
+        return self._joined(other, min, max)
+
+    def _joined(self, other: Claim, floor: Pick, ceiling: Pick) -> Claim:
+        def ends(name: str, open_end: float, pick: Pick) -> float | None:
+            pair = [getattr(claim, name) for claim in (self, other)]
+            end = pick(*(open_end if x is None else x for x in pair))
+            return end if isfinite(end) else None
+
+        least, most = ends("at_least", -inf, floor), ends("at_most", inf, ceiling)
+        return replace(self, at_least=least, at_most=most)
 
 
 class Method(ABC):
@@ -135,8 +150,8 @@ class Method(ABC):
     edits_code: ClassVar[bool] = False
     """True if the edit captures the weights as they are (compilation): then it comes last."""
 
-    def claims(self) -> tuple[Claim, ...]:
-        """What holds without a baseline."""
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        """What holds without a baseline when the reference is asked for `request`."""
         return ()
 
     def refuses(self, pipeline: Pipeline) -> str | None:
@@ -144,7 +159,10 @@ class Method(ABC):
         return None
 
     def expected(self, pipeline: Pipeline) -> Counters:
-        """The counters that differ from an unedited pipeline's, told before `apply`."""
+        """The counters that differ from an unedited pipeline's, told before `apply`.
+
+        Counters of its own a method puts into `pipeline.tallies`.
+        """
         return {}
 
     def requested(self, request: Request) -> Request:
@@ -157,8 +175,12 @@ class Method(ABC):
 
     @property
     def slug(self) -> str:
-        """Name and non-default fields, as in `fewer_steps-15`: the method's part of a case id."""
-        words = [_field_word(self, f.name) for f in _own_fields(self) if _changed(self, f.name)]
+        """Name and non-default fields, as in `fewer_steps-15`: the method's part of a case id.
+
+        The first field goes without its name.
+        """
+        own = _own_fields(self)
+        words = [_field_word(self, f.name, f is own[0]) for f in own if _changed(self, f.name)]
         return "-".join([self.name, *words])
 
 
@@ -170,7 +192,11 @@ class Chain(Method):
 
     name: ClassVar[str] = "chain"
     source: ClassVar[str] = "composition"
-    fidelity: ClassVar[Fidelity] = "faithful"
+
+    @property
+    def fidelity(self) -> Fidelity:  # type: ignore[override]
+        """The loosest promise of its parts."""
+        return max((method.fidelity for method in self.methods), key=FIDELITIES.index)
 
     def __post_init__(self) -> None:
         names = [method.name for method in self.methods]
@@ -182,6 +208,24 @@ class Chain(Method):
                     f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's "
                     f"code as it is; put {earlier.name} last"
                 )
+
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        """Time and memory as the parts claim them; quality as those of the loosest fidelity do.
+
+        Of two bounds of one kind, time and memory keep the tighter: each part brings its gain
+        along. Quality keeps the looser.
+        """
+        from accel.limits import family
+
+        found: dict[tuple[str, bool], Claim] = {}
+        for method in self.methods:
+            for claim in method.claims(request):
+                quality = family(claim.metric) == "quality"
+                if quality and method.fidelity != self.fidelity:
+                    continue
+                other = found.get(key := (claim.metric, claim.delta), claim)
+                found[key] = claim.looser(other) if quality else claim.tighter(other)
+        return tuple(found.values())
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)
@@ -209,14 +253,14 @@ class Chain(Method):
 class Case:
     """Model, weights, request and method: one row of every table, one pytest id, one baseline.
 
-    path: local folder in the diffusers layout for pretrained weights; no part of the identity.
+    path: local folder in the diffusers layout for pretrained weights; no part of the id.
     """
 
     model: str
     weights: Weights
     request: Request
     method: Method
-    path: str | None = field(default=None, compare=False)
+    path: str | None = None
 
     @property
     def id(self) -> str:
@@ -263,6 +307,15 @@ class Record:
     run: Mapping[str, Any]
     schema: int = SCHEMA
 
+    @property
+    def asked(self) -> Request:
+        """The request. Raises BaselineError if this version of accel does not know it."""
+        try:
+            return Request(**self.request)
+        except (TypeError, InvalidRequestError) as error:
+            text = f"the record of {self.case} is of another accel: {error}; measure it again"
+            raise BaselineError(text) from error
+
 
 def _own_fields(thing: Any) -> tuple[Any, ...]:
     return fields(thing)
@@ -273,12 +326,14 @@ def _changed(thing: Any, name: str) -> bool:
     return bool(getattr(thing, name) != default)
 
 
-def _field_word(thing: Any, name: str) -> str:
+def _field_word(thing: Any, name: str, first: bool) -> str:
     value = getattr(thing, name)
-    return name if value is True else f"no_{name}" if value is False else _word(value)
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
+    return _word(value) if first else f"{name}_{_word(value)}"
 
 
 def _word(value: object) -> str:
-    """`value` as a part of a file name."""
-    text = str(value).rsplit("/", 1)[-1]
+    """`value` as a part of a file name, at most 60 characters."""
+    text = str(value).rsplit("/", 1)[-1][:60]
     return "".join(c if c.isalnum() or c in "._" else "_" for c in text)

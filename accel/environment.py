@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import random
 import re
 import subprocess
 from datetime import UTC, datetime
@@ -23,7 +22,6 @@ __all__ = [
     "fingerprint",
     "hardware_slug",
     "run_identity",
-    "seed_everything",
     "tf32_state",
 ]
 
@@ -90,16 +88,6 @@ def run_identity() -> dict[str, str]:
     if BOOT_ID.exists():
         identity["boot"] = BOOT_ID.read_text(encoding="ascii").strip()
     return identity
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python's, numpy's and torch's (CPU and every GPU) global generators."""
-    import numpy as np
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def tf32_state() -> dict[str, str]:

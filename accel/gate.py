@@ -22,6 +22,7 @@ from typing import Any
 from accel.core import Claim, Record
 from accel.limits import (
     CLASSES,
+    EXACT,
     GATE_ZERO,
     LIMITS,
     MIN_PAIRS,
@@ -47,14 +48,14 @@ def judge(
     against: str = "the baseline",
 ) -> Verdict:
     """The verdict on a record. against: what messages call `baseline`."""
-    binding = [claim for claim in claims if _binds(claim, record)]
+    binding = [claim for claim in (*claims, *_implied(record)) if _binds(claim, record)]
     checks = [
         *_collapse(record),
         *(_claim(record, claim) for claim in binding),
         *_gate_zero(record, {claim.metric for claim in binding}),
         *_compare(record, baseline, limits, against),
     ]
-    if defect := _defect(record):
+    if defect := _defect(record.metrics) or _defect(record.reference):
         checks = [check for check in checks if check.family != "quality"]
         checks.append(Check("quality", "sanity", "missing", f"quality not judged: {defect}"))
     return Verdict(record, tuple(checks))
@@ -69,9 +70,9 @@ def _weights(record: Record) -> str:
     return record.group.rpartition(".")[2]
 
 
-def _defect(record: Record) -> str:
+def _defect(numbers: Numbers) -> str:
     """Why this is no video, or nothing; `sanity` is the word of accel.metrics.score."""
-    sanity = str(record.metrics.get("sanity", "ok"))
+    sanity = str(numbers.get("sanity", "ok"))
     return "" if sanity == "ok" else sanity
 
 
@@ -104,8 +105,11 @@ def _both(
 
 
 def _collapse(record: Record) -> Iterator[Check]:
-    if defect := _defect(record):
+    if defect := _defect(record.metrics):
         yield Check("collapse", "sanity", "collapsed", f"this is no video: {defect}")
+    elif defect := _defect(record.reference):
+        text = f"the reference is no video, so nothing can be judged by it: {defect}"
+        yield Check("collapse", "sanity", "collapsed", text)
     elif is_judged(record):
         if "sanity" not in record.metrics:
             text = "sanity was not looked at; a video that nobody looked at passes nothing"
@@ -129,8 +133,16 @@ def _motion(now: Numbers, before: Numbers, whose: str, name: Family) -> Check:
 
 
 def _binds(claim: Claim, record: Record) -> bool:
-    holds = claim.holds_for(_weights(record), record.hardware)
-    return holds and (claim.scope != "judged" or is_judged(record))
+    """Quality where it is judged; time and memory at full size on a GPU."""
+    if family(claim.metric) == "quality":
+        return is_judged(record)
+    return _weights(record) != "mini" and record.hardware != "cpu"
+
+
+def _implied(record: Record) -> tuple[Claim, ...]:
+    """What the word `exact` says."""
+    exact = record.fidelity == "exact" and not record.case.startswith("reference@")
+    return (EXACT,) if exact else ()
 
 
 def _claim(record: Record, claim: Claim) -> Check:

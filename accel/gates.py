@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +36,7 @@ class Gate:
     ) -> None:
         self.folder, self.baselines, self.pairs = RunFolder(folder), baselines, pairs
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
-        self._benches: dict[str, Bench] = {}
+        self._benches: dict[tuple[str, str | None], Bench] = {}
         self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
 
     def __enter__(self) -> Self:
@@ -89,15 +90,22 @@ class Gate:
         return found
 
     def _judge(self, case: Case, device: str) -> Verdict:
-        if device not in self._benches:
+        key = device, case.path
+        if key not in self._benches:
             for bench in self._benches.values():
                 bench.close()
             options = Options(pairs=1 if device == "cpu" else self.pairs, device=device)
-            folder = RunFolder(self.folder.path / device)
-            self._benches[device] = Bench(folder, options)
-        record = self._benches[device].measure(case)
+            self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
+        record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)
-        return judge(record, baseline, case.method.claims())
+        return judge(record, baseline, case.method.claims(case.request))
+
+    def _folder(self, device: str, path: str | None) -> Path:
+        """Ids do not tell the folder of the weights, so that each has a run folder of its own."""
+        if path is None:
+            return self.folder.path / device
+        digest = sha256(str(Path(path).resolve()).encode()).hexdigest()
+        return self.folder.path / f"{device}-{Path(path).name}-{digest[:8]}"
 
     def _fail_unless_good(self, verdict: Verdict, checks: tuple[Any, ...]) -> None:
         bad = [f"{c.status}: {c.message}" for c in checks if c.status in self.failing]

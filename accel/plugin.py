@@ -10,6 +10,7 @@ there are not measured again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -69,8 +70,11 @@ def gate(
 
 @cache
 def gpu_count() -> int:
-    """NVIDIA GPUs that NVML finds; 0 without a driver."""
+    """NVIDIA GPUs that NVML finds; 0 without a driver, or if CUDA_VISIBLE_DEVICES hides all."""
     import pynvml
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return 0
 
     try:
         pynvml.nvmlInit()

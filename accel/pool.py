@@ -75,14 +75,14 @@ class Worker:
         self.close()
 
     def load(self, case: Case) -> dict[str, Any]:
-        """A fresh pipeline: seconds, parameters of the denoiser, fingerprint."""
+        """A fresh pipeline: seconds, fingerprint."""
         request = asdict(case.request)
         return self._ask(
             "load", model=case.model, weights=case.weights, path=case.path, request=request
         )
 
     def apply(self, method: Method) -> dict[str, Any]:
-        """The method's edit: seconds, and the counters expected after it."""
+        """The method's edit: seconds, the counters expected after it, and the state of TF32."""
         return self._ask("apply", method=repr(method), modules=modules_of(method))
 
     def warm(self) -> float:

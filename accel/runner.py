@@ -17,6 +17,7 @@ from accel.environment import run_identity
 from accel.errors import AccelError, InvalidRequestError, MissingWeightsError, NoEffectError
 from accel.methods import modules_of
 from accel.methods.reference import Reference
+from accel.metrics import PSNR_CAP
 from accel.pool import Worker
 from accel.runs import RunFolder
 from accel.summary import Samples, cost_metrics, pair_metrics
@@ -33,7 +34,7 @@ class Options:
 
     pairs: generations of each side, at least 1, taking turns. device: "cpu", or None for a GPU
     where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
-    worker (a compilation takes minutes). fingerprint of metrics and options go into the record.
+    worker (a compilation takes minutes). Pairs and clip go into the record.
     """
 
     pairs: int = 3
@@ -76,6 +77,7 @@ class Bench:
         self._reference: _Side | None = None
         self._refused: dict[Case, AccelError] = {}
         self._pids: set[int] = set()
+        self._paths: set[str | None] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -110,8 +112,14 @@ class Bench:
         return self.folder.records(cases)
 
     def measure(self, case: Case) -> Record:
-        """The record of one case. Raises the case's AccelError."""
+        """The record of one case. Raises the case's AccelError.
+
+        All cases take their weights from one folder, for ids do not tell it; a second one is an
+        InvalidRequestError.
+        """
+        self._check_path(case)
         if found := self.folder.record(case):
+            self._check_options(found)
             return found
         reference = self._resident(reference_of(case))
         try:
@@ -174,6 +182,7 @@ class Bench:
         side.fingerprint = loaded["fingerprint"]
         applied = worker.apply(case.method)
         side.expected = applied["expected"]
+        side.fingerprint["tf32"] = applied["tf32"]
         self.progress(f"{case.id}: warming up")
         warm = worker.warm()
         side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}
@@ -194,7 +203,10 @@ class Bench:
     def _record(self, side: _Side, reference: _Side, pairs: Samples) -> Record:
         """Metrics and scores of both sides, and the raw samples behind them."""
         self.progress(f"{side.case.id}: scoring")
-        costs, reference_costs = side.metrics, reference.metrics
+        costs = side.metrics
+        reference_costs = cost_metrics(pairs, side.case.request.frames, reference.preparation)
+        scores, reference_scores = self._score(side), self._score(reference)
+        _check_difference(side, reference)
         ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
         own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
         return Record(
@@ -204,8 +216,8 @@ class Bench:
             request=asdict(side.case.request),
             fidelity=side.case.method.fidelity,
             hardware=side.fingerprint["hardware"],
-            metrics={**costs, **ratio, **self._score(side)},
-            reference={**reference_costs, **own, **self._score(reference)},
+            metrics={**costs, **ratio, **scores},
+            reference={**reference_costs, **own, **reference_scores},
             counters=side.counters,
             samples={
                 "candidate": side.samples,
@@ -218,8 +230,32 @@ class Bench:
                 "gpu": side.fingerprint.get("gpu", {}).get("uuid"),
                 "modules": modules_of(side.case.method),
                 "path": side.case.path,
+                "options": self._lasting_options,
             },
         )
+
+    def _check_path(self, case: Case) -> None:
+        self._paths.add(case.path)
+        if len(self._paths) > 1:
+            self._paths.remove(case.path)
+            (other,) = self._paths
+            raise InvalidRequestError(
+                f"{self.folder.path} holds weights of {other}; choose another folder for "
+                f"{case.path}"
+            )
+
+    @property
+    def _lasting_options(self) -> dict[str, Any]:
+        """What a record depends on besides its case."""
+        return {"pairs": self.options.pairs, "clip": self.options.clip}
+
+    def _check_options(self, found: Record) -> None:
+        before = found.run.get("options", self._lasting_options)
+        if before != self._lasting_options:
+            raise InvalidRequestError(
+                f"{self.folder.path} was measured with {before}, not {self._lasting_options}; "
+                "choose another folder"
+            )
 
     def _score(self, side: _Side) -> Metrics:
         """Quality of a side's video by itself and beside the reference's; {} if not judged."""
@@ -245,6 +281,18 @@ class Bench:
         from accel.metrics import fingerprint
 
         return fingerprint(self.options.clip)
+
+
+def _check_difference(side: _Side, reference: _Side) -> None:
+    """A method that changes no counter and no pixel cannot be told from none at all."""
+    if side is reference or side.scores is None or side.expected != reference.expected:
+        return
+    if side.scores.get("psnr") == PSNR_CAP:
+        raise NoEffectError(
+            f"{side.case.method!r} gives the reference's video and changes no counter, so nothing "
+            "shows that it is on; let it count what it does in pipeline.tallies, and tell the "
+            "count in `expected`"
+        )
 
 
 def _check_counters(side: _Side) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from accel.core import Case, Request
-from accel.environment import fingerprint
+from accel.environment import fingerprint, tf32_state
 from accel.errors import NotSupportedError
 from accel.measure import Probe, base_counters
 from accel.methods import from_repr
@@ -55,15 +55,10 @@ class Session:
         start = time.perf_counter()
         case = Case(model, weights, Request(**request), Reference(), path)
         self.pipeline = load(case, self.device)
-        parameters = sum(p.numel() for p in self.pipeline.denoiser.parameters())
-        return {
-            "seconds": time.perf_counter() - start,
-            "parameters": parameters,
-            "fingerprint": found,
-        }
+        return {"seconds": time.perf_counter() - start, "fingerprint": found}
 
     def apply(self, method: str, modules: list[str]) -> Message:
-        """Edit the pipeline; tells the counters that are expected of it."""
+        """Edit the pipeline; tells the counters that are expected of it, and TF32 as it left it."""
         edit = from_repr(method, modules)
         if reason := edit.refuses(self.pipeline):
             raise NotSupportedError(f"{edit.name} refuses this pipeline: {reason}")
@@ -74,7 +69,7 @@ class Session:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         self.probe = Probe(self.pipeline)
-        return {"seconds": seconds, "expected": expected}
+        return {"seconds": seconds, "expected": expected, "tf32": tf32_state()}
 
     def warm(self) -> Message:
         """A short generation of the same shapes."""

@@ -48,6 +48,7 @@ EDITS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 ACTIONS: dict[str, Callable[[], object]] = {
+    "unnoticed": lambda: None,
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hungry": lambda: torch.empty(
         1 << 50, dtype=torch.uint8, device="cuda" if torch.cuda.is_available() else "cpu"

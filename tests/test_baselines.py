@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.baselines import dumps, find, location, orphans, read, write, write_file
+from accel.baselines import dumps, find, read, write, write_file
 from accel.core import SCHEMA
 from accel.errors import BaselineError, OutputError
 from tests.examples import record
@@ -152,12 +152,3 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch, crash)
         write(record({"clip": 0.9}), tmp_path)
     assert read(path).metrics["clip"] == 0.5
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-
-def test_orphans_are_the_files_of_no_known_case(tmp_path):
-    kept, lost = record(), record(case="gone@128x128x14-s15")
-    write(kept, tmp_path)
-    write(lost, tmp_path)
-    expected = location(tmp_path, lost.hardware, lost.group, lost.case)
-    assert orphans(tmp_path, [(kept.group, kept.case)]) == [expected]
-    assert orphans(tmp_path / "absent", []) == []

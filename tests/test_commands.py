@@ -225,6 +225,31 @@ def test_refresh_keeps_what_was_measured_beside_a_failure(run, tiny_folder, loca
     assert "planted-broken@128x128x7-s3 failed: CaseError" in printed.err
 
 
+def test_a_failed_case_is_no_pass(run, tiny_folder, local, tmp_path, capsys):
+    methods = ("--methods", "fewer_steps:2", "planted:broken")
+    assert main(asked(tiny_folder, run, *methods)) == 1
+    accepted = ["--baselines", str(tmp_path / "accepted")]
+    assert main(["refresh", "svd", "--from", str(run), *accepted]) == 1
+    assert main(["compare", str(run), *accepted]) == 1
+    printed = capsys.readouterr()
+    assert "2 cases: 2 pass" in printed.out
+    assert printed.err.count("planted-broken@128x128x7-s3 failed: CaseError") == 2
+    assert main(["report", str(run)]) == 0
+    assert "planted-broken" in (run / "table.md").read_text()
+
+
+def test_refresh_from_a_run_takes_no_request(run, capsys):
+    asked_for = ["--steps", "3", "--methods", "reference"]
+    assert main(["refresh", "svd", "--from", str(run), *asked_for]) == 2
+    assert "leave out --methods, --steps" in capsys.readouterr().err
+
+
+def test_a_defect_has_an_exit_code_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr("accel.commands.photo_names", lambda: 1 / 0)
+    assert main(["list"]) == 4
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
 def test_refresh_from_a_run_of_another_model(run, tmp_path, capsys):
     assert main(["refresh", "svd-xt", "--from", str(run)]) == 2
     assert "holds records of svd.pretrained, not of svd-xt" in capsys.readouterr().err

@@ -10,7 +10,7 @@ BLACK = {**dict.fromkeys(QUALITY), "sanity": "black: mean 0.001, below 0.02"}
 
 
 class Claiming(FewerSteps):
-    def claims(self):
+    def claims(self, request):
         return (Claim("psnr", at_least=40),)
 
 

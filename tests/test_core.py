@@ -125,3 +125,34 @@ def test_every_method_has_its_card():
         assert "Source:" in module.__doc__
         assert "Costs:" in module.__doc__
         assert summary.startswith("M")
+
+
+def test_a_chain_claims_the_gains_of_all_and_the_quality_of_the_loosest():
+    request = default_request("svd", "mini")
+    int8, steps, compiled, keys = (
+        parse(text) for text in ("int8_weight_only", "fewer_steps:10", "torch_compile", "keyframes")
+    )
+
+    def claims(*methods):
+        return {(c.metric, c.delta): c for c in Chain(methods).claims(request)}
+
+    alone = {(c.metric, c.delta): c for c in steps.claims(request)}
+    both = claims(steps, compiled)
+    assert both["speedup", False].at_least == alone["speedup", False].at_least > 1.25
+    assert both["lpips", False].at_most == alone["lpips", False].at_most
+    assert claims(int8, steps)["lpips", False].at_most == alone["lpips", False].at_most
+    assert claims(int8, compiled)["lpips", False].at_most == 0.02
+    assert ("memory.denoise.allocated_mib", True) in claims(int8, compiled)
+    assert ("lpips", False) not in claims(int8, keys)
+    fidelities = [Chain(pair).fidelity for pair in ((int8, compiled), (steps, keys))]
+    assert fidelities == ["faithful", "new_sample"]
+
+
+def test_two_fields_of_one_value_have_two_slugs():
+    slugs = {TorchCompile("default").slug, TorchCompile(backend="default").slug}
+    assert slugs == {"torch_compile-default", "torch_compile-backend_default"}
+
+
+def test_a_long_picture_name_makes_no_long_file_name():
+    request = default_request("svd", "mini", image="a" * 300 + ".jpg")
+    assert len(Case("svd", "mini", request, parse("reference")).id) < 150

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from accel.environment import (
     fingerprint,
     hardware_slug,
     run_identity,
-    seed_everything,
 )
 from accel.errors import InvalidRequestError
 
@@ -114,11 +112,3 @@ def test_git_is_told_for_a_checkout_alone(tmp_path):
     (tmp_path / "accel").mkdir()
     (tmp_path / "accel" / "new.py").write_text("")
     assert environment._git(tmp_path) == clean | {"dirty": True}
-
-
-def test_a_seed_repeats_every_generator():
-    def draw():
-        seed_everything(2**40 + 7)
-        return random.random(), np.random.rand(), torch.rand(1).item()
-
-    assert draw() == draw()

@@ -159,7 +159,7 @@ def test_claims_bind_only_where_they_are_made(group):
 @pytest.mark.parametrize(("fidelity", "loose"), [("faithful", 0), ("exact", 0), ("new_sample", 1)])
 def test_gate_zero_looks_both_ways(metric, sign, fidelity, loose):
     def at(share):
-        moved = {metric: METRICS[metric] + sign * share * GATE_ZERO[metric][loose]}
+        moved = {metric: METRICS[metric] + sign * share * GATE_ZERO[metric][loose], "psnr": 60.0}
         return failing(judge(own := record(moved, fidelity=fidelity), own))
 
     assert at(0.9) == {}
@@ -296,3 +296,20 @@ def test_the_record_is_left_as_it_was():
     before = record()
     judge(before, BASELINE, (FASTER,))
     assert before == replace(BASELINE)
+
+
+def test_exact_says_at_least_50_db():
+    near, far = (record({"psnr": db}, fidelity="exact") for db in (55.0, 45.0))
+    assert failing(judge(near, near)) == {}
+    assert failing(judge(far, far)) == {"psnr": "regressed"}
+    faithful = record({"psnr": 45.0})
+    assert failing(judge(faithful, faithful)) == {}
+
+
+def test_nothing_is_judged_by_a_reference_that_is_no_video():
+    own = record()
+    broken = replace(own, reference={**own.reference, "sanity": "black: mean 0.001"})
+    verdict = judge(broken, own)
+    assert verdict.status == "collapsed"
+    assert "the reference is no video" in verdict.lines[0]
+    assert [check.status for check in verdict.of("quality")] == ["missing"]

@@ -1,12 +1,11 @@
 """The README's tables are the accepted records, its commands are understood, its example runs."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from accel.__main__ import parser
+from accel.__main__ import main, parser
 from accel.baselines import read
 from accel.fetch import cache_folder
 from accel.report.tables import markdown, table
@@ -52,12 +51,15 @@ def project(pytester, tiny_folder, monkeypatch):
     return pytester
 
 
-def test_the_example_of_a_gate(project):
+def test_the_example_of_a_gate(project, monkeypatch, capsys):
     """In a process of its own, with real workers; what it lacks is a baseline alone."""
     without = project.runpytest_subprocess("--accel-out=kept")
     without.assert_outcomes(failed=1)
     missing = "missing: no baseline for cpu; write one with `accel refresh`, then review it"
     without.stdout.fnmatch_lines(["svd.pretrained/forward_chunking@128x128x7-s3", missing])
-    records = project.path / "kept" / "cpu" / "records"
-    shutil.copytree(records, project.path / "baselines" / "cpu")
+    (folder,) = (project.path / "kept").glob("cpu-tiny*")
+    assert main(["refresh", "svd", "--from", str(folder)]) == 2
+    assert "put its folder on PYTHONPATH" in capsys.readouterr().err
+    monkeypatch.syspath_prepend(project.path)
+    assert main(["refresh", "svd", "--from", str(folder)]) == 0
     project.runpytest_subprocess("--accel-out=kept").assert_outcomes(passed=1)

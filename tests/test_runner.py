@@ -1,5 +1,6 @@
 """Whole runs on the tiny pipeline, each worker a real process; planted harm must be caught."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from accel.core import Case, Record
 from accel.errors import (
     CaseError,
+    InvalidRequestError,
     MissingWeightsError,
     NoEffectError,
     NotSupportedError,
@@ -86,7 +88,7 @@ def test_what_was_measured_is_not_measured_again(bench, record, case_of, monkeyp
 def test_a_broken_video_is_collapsed_with_its_own_message(bench, case_of, kind):
     case = case_of(Planted(kind))
     found = bench.measure(case)
-    verdict = judge(found, None, case.method.claims())
+    verdict = judge(found, None, case.method.claims(case.request))
     if kind == "frozen" and found.reference["motion_class"] == "static":
         pytest.fail("the tiny reference does not move; nothing can be frozen beside it")
     assert verdict.status == "collapsed"
@@ -97,6 +99,25 @@ def test_a_broken_video_is_collapsed_with_its_own_message(bench, case_of, kind):
 def test_silently_doing_nothing_is_no_effect(bench, case_of):
     with pytest.raises(NoEffectError, match="denoiser_calls is 3, expected 1"):
         bench.measure(case_of(Planted("nothing")))
+
+
+def test_neither_a_counter_nor_a_pixel_changed_is_no_effect(bench, case_of):
+    with pytest.raises(NoEffectError, match="changes no counter, so nothing shows that it is on"):
+        bench.measure(case_of(Planted("unnoticed")))
+
+
+def test_a_run_is_not_resumed_with_other_options(bench, record, case_of):
+    other = Bench(bench.folder, Options(pairs=5, device="cpu"), lambda text: None)
+    with pytest.raises(InvalidRequestError, match=r"measured with .*'pairs': 2.*choose another"):
+        other.measure(case_of(parse("int8_weight_only")))
+
+
+def test_two_folders_of_weights_are_two_references(bench, record, tiny_folder, tmp_path):
+    """Ids do not tell them apart: one run folder refuses to hold both."""
+    copy = shutil.copytree(tiny_folder, tmp_path / "copy")
+    case = Case("svd", "pretrained", REQUEST, parse("fewer_steps:1"), str(copy))
+    with pytest.raises(InvalidRequestError, match=r"choose another folder for .*copy"):
+        bench.measure(case)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import fields
 from importlib import import_module
+from types import ModuleType
 from typing import Any, cast
 
 from accel.core import Chain, Method, Record
@@ -69,13 +70,23 @@ def from_repr(text: str, modules: Iterable[str] = ()) -> Method:
     for name in METHODS:
         classes[METHODS[name][0].partition(":")[2]] = method_class(name)
     for module in modules:
-        found = vars(import_module(module)).items()
+        found = vars(_module(module, text)).items()
         classes |= {n: c for n, c in found if isinstance(c, type) and issubclass(c, Method)}
     try:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
         raise InvalidRequestError(f"{text!r} is not the repr of a method") from error
     return cast(Method, _evaluate(tree, classes, text))
+
+
+def _module(name: str, text: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise InvalidRequestError(
+            f"{text} is defined in the module {name!r}, which cannot be imported here ({error}); "
+            "put its folder on PYTHONPATH"
+        ) from error
 
 
 def method_of(record: Record) -> Method:

@@ -49,12 +49,12 @@ class FewerSteps(Method):
         if type(self.steps) is not int or self.steps < 1:
             raise InvalidRequestError(f"fewer_steps: steps is {self.steps!r}; give 1 or more")
 
-    def claims(self) -> tuple[Claim, ...]:
-        """Speed against 25 steps of the request; nearness to the reference by the step count."""
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        """Speed by the request's steps; nearness to the reference by the step count."""
         _, near, ceiling, motion = next(row for row in NEARNESS if self.steps >= row[0])
-        shares = (25 + OVERHEAD) / (self.steps + OVERHEAD)
+        shares = (request.steps + OVERHEAD) / (self.steps + OVERHEAD)
         return (
-            Claim("speedup", at_least=0.9 * shares, scope="full_size"),
+            Claim("speedup", at_least=0.9 * shares),
             *(Claim(m, at_least=-by, at_most=by, delta=True) for m, by in near.items()),
             Claim("lpips", at_most=ceiling),
             Claim("motion_ratio", at_least=1 / motion, at_most=motion),

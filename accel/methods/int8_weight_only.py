@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from accel.core import Claim, Counters, Fidelity, Method
+from accel.core import Claim, Counters, Fidelity, Method, Request
 from accel.errors import NoEffectError, unknown_name
 from accel.methods.surgery import replace_linears
 
@@ -73,12 +73,12 @@ class Int8WeightOnly(Method):
         if self.backend not in get_args(Backend):
             raise unknown_name("int8 backend", str(self.backend), get_args(Backend))
 
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self, request: Request) -> tuple[Claim, ...]:
         quality = Claim("lpips", at_most=0.02)
-        memory = Claim("memory.denoise.allocated_mib", at_most=-770, delta=True, scope="full_size")
+        memory = Claim("memory.denoise.allocated_mib", at_most=-770, delta=True)
         if self.backend == "torchao":
             return (memory, quality)
-        return (memory, quality, Claim("speedup", at_least=1 / 1.05, scope="full_size"))
+        return (memory, quality, Claim("speedup", at_least=1 / 1.05))
 
     def expected(self, pipeline: Pipeline) -> Counters:
         linears = sum(type(m) is nn.Linear for m in pipeline.denoiser.modules())

@@ -65,9 +65,9 @@ class Keyframes(Method):
         if type(self.keys) is not int or self.keys < 2:
             raise InvalidRequestError(f"keyframes: keys is {self.keys!r}; give 2 or more")
 
-    def claims(self) -> tuple[Claim, ...]:
-        floor = SPEEDUP.get(self.keys)
-        return (Claim("speedup", at_least=floor, scope="full_size"),) if floor else ()
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        floor = SPEEDUP.get(self.keys) if request.frames == 25 else None
+        return (Claim("speedup", at_least=floor),) if floor else ()
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         frames = pipeline.request.frames

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from accel.core import Claim, Counters, Fidelity, Method
-from accel.errors import NoEffectError
+from accel.core import Claim, Counters, Fidelity, Method, Request
+from accel.errors import InvalidRequestError, NoEffectError, unknown_name
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import wrap
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
 __all__ = ["TorchCompile"]
+
+MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,14 @@ class TorchCompile(Method):
     fidelity: ClassVar[Fidelity] = "exact"
     edits_code: ClassVar[bool] = True
 
-    def claims(self) -> tuple[Claim, ...]:
-        return (Claim("speedup", at_least=1.25, scope="full_size"), Claim("lpips", at_most=0.02))
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown_name("mode of torch.compile", str(self.mode), MODES)
+        if not isinstance(self.backend, str):
+            raise InvalidRequestError(f"torch_compile: backend is {self.backend!r}; give a name")
+
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        return (Claim("speedup", at_least=1.25), Claim("lpips", at_most=0.02))
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if any(type(p).__module__.startswith("torchao.") for p in pipeline.denoiser.parameters()):

@@ -8,15 +8,11 @@ import math
 
 import numpy as np
 
-from accel.metrics import Array
+from accel.metrics import PSNR_CAP, Array
 from accel.metrics.lpips_net import distances
 from accel.metrics.temporal import frame_ssim
 
-__all__ = ["PSNR_CAP", "lpips", "psnr", "ssim"]
-
-PSNR_CAP = 100.0
-"""dB: identical videos would be infinite, which JSON cannot hold and an average cannot use. A root
-mean square error of 1e-5, a four-hundredth of an 8-bit step, is called identical."""
+__all__ = ["lpips", "psnr", "ssim"]
 
 
 def psnr(video: Array, reference: Array) -> float:

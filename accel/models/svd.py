@@ -35,6 +35,7 @@ class Pipeline:
     def __init__(self, diffusers: StableVideoDiffusionPipeline, request: Request) -> None:
         self.diffusers = diffusers
         self.request = request
+        self.image = load_image(request.image, request.width, request.height)
         self.generate: Callable[[Request], torch.Tensor] = self._generate
         self.noise: Callable[[Request], torch.Tensor] = self._noise
         self.added_stages: list[tuple[Any, str, str]] = []
@@ -67,7 +68,7 @@ class Pipeline:
 
     def _generate(self, request: Request) -> torch.Tensor:
         frames = self.diffusers(
-            load_image(request.image, request.width, request.height),
+            self.image,
             height=request.height,
             width=request.width,
             num_frames=request.frames,

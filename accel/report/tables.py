@@ -19,6 +19,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from accel.core import Metrics, Record
+from accel.limits import MIN_PAIRS
 
 __all__ = ["ABSENT", "LINES", "Line", "Table", "column_label", "markdown", "show", "table"]
 
@@ -45,7 +46,8 @@ _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Line(NamedTuple):
     """One metric's row. delta adds a second row, its difference to M0 in the same run.
 
-    A metric `key` that comes with `key_low` and `key_high` shows them as its interval.
+    A metric `key` with `key_low`, `key_high` and at least MIN_PAIRS `key_pairs` shows its interval:
+    of fewer pairs none covers 95 %.
     """
 
     key: str
@@ -63,7 +65,7 @@ LINES = (
     Line("speedup", "Speed-up vs M0", "x", ".2f"),
     Line("memory.peak.allocated_mib", "Peak VRAM allocated", "MiB", ".0f", delta=True),
     Line("memory.peak.reserved_mib", "Peak VRAM reserved", "MiB", ".0f", delta=True),
-    Line("memory.peak.process_mib", "Peak VRAM process", "MiB", ".0f"),
+    Line("memory.peak.process_mib", "Peak VRAM process", "MiB", ".0f", delta=True),
     Line("memory.denoise.allocated_mib", "Denoise VRAM allocated", "MiB", ".0f", delta=True),
     Line("memory.peak.rss_mib", "Peak RSS", "MiB", ".0f", delta=True),
     Line("temperature_c", "Peak GPU temperature", "°C", ".0f", delta=True),
@@ -197,7 +199,8 @@ def _rows(columns: Sequence[_Column]) -> list[tuple[str, ...]]:
 def _value(line: Line, column: _Column) -> str:
     keys = (line.key, f"{line.key}_low", f"{line.key}_high")
     value, low, high = (_text(column.numbers.get(key), line.form) for key in keys)
-    return f"{value} [{low}, {high}]" if ABSENT not in (low, high) else value
+    enough = float(column.numbers.get(f"{line.key}_pairs", 0)) >= MIN_PAIRS
+    return f"{value} [{low}, {high}]" if enough and ABSENT not in (low, high) else value
 
 
 def _text(value: float | str | None, form: str) -> str:

@@ -17,6 +17,7 @@ M0: Metrics = {
     "speedup": 1.0,
     "speedup_low": 1.0,
     "speedup_high": 1.0,
+    "speedup_pairs": 6,
     "s_per_frame": 13.7,
     "fps": 0.073,
     "memory.peak.allocated_mib": 15517.0,
@@ -34,6 +35,7 @@ M1: Metrics = M0 | {
     "speedup": 1.27,
     "speedup_low": 1.25,
     "speedup_high": 1.29,
+    "speedup_pairs": 6,
     "memory.peak.allocated_mib": 14849.0,
     "memory.peak.reserved_mib": 31558.0,
     "temperature_c": 57.0,
@@ -170,3 +172,8 @@ def test_a_narrow_console_gets_blocks_and_unbroken_numbers():
 
 def test_a_metric_has_one_row():
     assert len({line.key for line in LINES}) == len({line.label for line in LINES}) == len(LINES)
+
+
+def test_fewer_pairs_than_an_interval_needs_show_none():
+    few = table([record("reference", M0), record("int8_weight_only", M1 | {"speedup_pairs": 5})])
+    assert next(row for row in few.rows if row[0].startswith("Speed-up"))[2] == "1.27"
