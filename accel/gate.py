@@ -247,11 +247,16 @@ def _incomparable(record: Record, baseline: Record | None, whose: str) -> str:
 
 
 def _identity(record: Record) -> dict[str, Any]:
-    """What must be equal for two records to be compared: recipe, hardware, metric networks."""
+    """What must be equal for two records to be compared: recipe, hardware, metric networks.
+
+    A picture that was given by path is known by its pixels.
+    """
     networks = record.fingerprint.get("metrics", {})
+    request = dict(record.request)
+    request["image"] = record.fingerprint.get("image") or request.get("image")
     return {
         **{n: getattr(record, n) for n in ("hardware", "group", "case", "method", "fidelity")},
-        **{f"request.{name}": value for name, value in record.request.items()},
+        **{f"request.{name}": value for name, value in request.items()},
         **{f"metrics.{name}": value for name, value in networks.items()},
     }
 

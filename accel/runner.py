@@ -18,6 +18,7 @@ from accel.errors import AccelError, InvalidRequestError, MissingWeightsError, N
 from accel.methods import modules_of
 from accel.methods.reference import Reference
 from accel.metrics import PSNR_CAP
+from accel.models.images import image_digest
 from accel.pool import Worker
 from accel.runs import RunFolder
 from accel.summary import Samples, cost_metrics, pair_metrics
@@ -119,7 +120,7 @@ class Bench:
         """
         self._check_path(case)
         if found := self.folder.record(case):
-            self._check_options(found)
+            self._check_options(case, found)
             return found
         reference = self._resident(reference_of(case))
         try:
@@ -224,7 +225,11 @@ class Bench:
                 "reference": [] if side is reference else list(pairs),
                 "preparation": side.preparation,
             },
-            fingerprint={**side.fingerprint, "metrics": self._metric_networks(side.case)},
+            fingerprint={
+                **side.fingerprint,
+                "metrics": self._metric_networks(side.case),
+                "image": _image_digest(side.case),
+            },
             run={
                 **self.identity,
                 "gpu": side.fingerprint.get("gpu", {}).get("uuid"),
@@ -249,12 +254,17 @@ class Bench:
         """What a record depends on besides its case."""
         return {"pairs": self.options.pairs, "clip": self.options.clip}
 
-    def _check_options(self, found: Record) -> None:
+    def _check_options(self, case: Case, found: Record) -> None:
         before = found.run.get("options", self._lasting_options)
         if before != self._lasting_options:
             raise InvalidRequestError(
                 f"{self.folder.path} was measured with {before}, not {self._lasting_options}; "
                 "choose another folder"
+            )
+        if found.fingerprint.get("image") != _image_digest(case):
+            raise InvalidRequestError(
+                f"{case.request.image} is another picture than {self.folder.path} was measured "
+                "with; choose another folder"
             )
 
     def _score(self, side: _Side) -> Metrics:
@@ -281,6 +291,10 @@ class Bench:
         from accel.metrics import fingerprint
 
         return fingerprint(self.options.clip)
+
+
+def _image_digest(case: Case) -> str | None:
+    return image_digest(case.request.image, case.request.width, case.request.height)
 
 
 def _check_difference(side: _Side, reference: _Side) -> None:

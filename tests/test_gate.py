@@ -313,3 +313,13 @@ def test_nothing_is_judged_by_a_reference_that_is_no_video():
     assert verdict.status == "collapsed"
     assert "the reference is no video" in verdict.lines[0]
     assert [check.status for check in verdict.of("quality")] == ["missing"]
+
+
+def test_a_picture_is_known_by_its_pixels():
+    def own(path, pixels):
+        found = record()
+        request = {**found.request, "image": path}
+        return replace(found, request=request, fingerprint={**found.fingerprint, "image": pixels})
+
+    assert judge(own("a.jpg", "1"), own("/there/a.jpg", "1")).status == "pass"
+    assert judge(own("a.jpg", "1"), own("a.jpg", "2")).status == "incomparable"

@@ -1,10 +1,12 @@
 """Whole runs on the tiny pipeline, each worker a real process; planted harm must be caught."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from accel.core import Case, Record
 from accel.errors import (
@@ -23,6 +25,7 @@ from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.runner import Bench, Options
 from accel.runs import RunFolder
+from tests.local_worker import LocalWorker
 from tests.planted import Planted
 
 REQUEST = default_request("svd", "mini", frames=4, steps=3)
@@ -110,6 +113,20 @@ def test_a_run_is_not_resumed_with_other_options(bench, record, case_of):
     other = Bench(bench.folder, Options(pairs=5, device="cpu"), lambda text: None)
     with pytest.raises(InvalidRequestError, match=r"measured with .*'pairs': 2.*choose another"):
         other.measure(case_of(parse("int8_weight_only")))
+
+
+def test_a_run_is_not_resumed_with_another_picture_of_that_name(tmp_path, case_of, monkeypatch):
+    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (64, 64), "teal").save(picture)
+    case = case_of(parse("fewer_steps:2"), replace(REQUEST, image=str(picture)))
+    options = Options(pairs=1, device="cpu")
+    with Bench(RunFolder(tmp_path / "run"), options, lambda text: None) as bench:
+        first = bench.measure(case)
+        assert bench.measure(case).samples == first.samples
+        Image.new("RGB", (64, 64), "red").save(picture)
+        with pytest.raises(InvalidRequestError, match="is another picture"):
+            bench.measure(case)
 
 
 def test_two_folders_of_weights_are_two_references(bench, record, tiny_folder, tmp_path):

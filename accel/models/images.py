@@ -1,5 +1,6 @@
 """The input photograph: four bundled ones by name, any other by path."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from accel.errors import InvalidRequestError, unknown_name
 
-__all__ = ["PHOTOS", "image_array", "load_image", "photo_names"]
+__all__ = ["PHOTOS", "image_array", "image_digest", "load_image", "photo_names"]
 
 PHOTOS = Path(__file__).parent.parent / "zoo" / "photos"
 SMALLEST = 32
@@ -45,6 +46,13 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
             f"give an image of at least {SMALLEST}x{SMALLEST}"
         )
     return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+
+
+def image_digest(image: str, width: int, height: int) -> str | None:
+    """sha256 of the pixels of a picture that is given by path; None for a bundled name."""
+    if (PHOTOS / f"{image}.jpg").is_file():
+        return None
+    return sha256(load_image(image, width, height).tobytes()).hexdigest()
 
 
 def image_array(image: str, width: int, height: int) -> NDArray[np.float32]:
