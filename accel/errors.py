@@ -4,7 +4,7 @@ AccelError
 ├── InvalidRequestError       a value that cannot work: the message names it and the remedy
 │   └── UnknownNameError      a name that is not registered: the message names the nearest one
 ├── MissingWeightsError       weights that must be fetched or put somewhere first
-├── IntegrityError            a file whose content is not what its checksum promises
+├── IntegrityError            a file or a network that is not the pinned one
 ├── NotSupportedError         a method that refuses this pipeline, with its reason
 ├── OutputError               a folder or file that cannot be written
 ├── BaselineError             a baseline file that cannot be used
@@ -53,7 +53,7 @@ class MissingWeightsError(AccelError):
 
 
 class IntegrityError(AccelError):
-    """A file whose content is not what its checksum promises."""
+    """A file or a network that is not the pinned one."""
 
 
 class NotSupportedError(AccelError):

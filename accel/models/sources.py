@@ -19,7 +19,7 @@ from huggingface_hub import snapshot_download
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from accel.core import Case
-from accel.errors import MissingWeightsError
+from accel.errors import IntegrityError, MissingWeightsError
 from accel.models import Model, get_model
 from accel.models.svd import Pipeline
 
@@ -115,8 +115,18 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeli
 
 
 def untrained_unet() -> UNetSpatioTemporalConditionModel:
-    """The full-size UNet, on torch's current default device and dtype."""
-    return UNetSpatioTemporalConditionModel(**UNET)
+    """The full-size UNet, on torch's current default device and dtype.
+
+    Raises IntegrityError if diffusers makes another network of its defaults than it did.
+    """
+    unet = UNetSpatioTemporalConditionModel(**UNET)
+    found = sum(parameter.numel() for parameter in unet.parameters())
+    if found != UNET_PARAMETERS:
+        raise IntegrityError(
+            f"the full-size UNet has {found:,} parameters, not {UNET_PARAMETERS:,}: this version "
+            "of diffusers builds another one; install the version in pyproject.toml"
+        )
+    return unet
 
 
 def _untrained(model: Model, dtype: torch.dtype, device: str) -> StableVideoDiffusionPipeline:

@@ -6,7 +6,7 @@ import torch
 from huggingface_hub import errors as hub_errors
 
 from accel.core import Case
-from accel.errors import InvalidRequestError, MissingWeightsError
+from accel.errors import IntegrityError, InvalidRequestError, MissingWeightsError
 from accel.methods.reference import Reference
 from accel.models import MODELS, default_request, sources
 from tests.tiny import save_tiny
@@ -20,7 +20,14 @@ def case_at(folder, **changes):
 def test_the_untrained_unet_is_the_full_size_one():
     with torch.device("meta"):
         unet = sources.untrained_unet()
-    assert sum(p.numel() for p in unet.parameters()) == sources.UNET_PARAMETERS == 1_524_623_082
+    assert sum(p.numel() for p in unet.parameters()) == 1_524_623_082
+
+
+def test_another_full_size_unet_is_refused(monkeypatch):
+    monkeypatch.setitem(sources.UNET, "num_attention_heads", (5, 10, 10, 20))
+    monkeypatch.setitem(sources.UNET, "layers_per_block", 1)
+    with torch.device("meta"), pytest.raises(IntegrityError, match="not 1,524,623,082"):
+        sources.untrained_unet()
 
 
 @pytest.mark.parametrize(("variant", "shard"), [("fp16", "200KB"), ("fp16", "10GB"), (None, "1MB")])
