@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from secrets import token_hex
@@ -38,6 +39,7 @@ PACKAGES = (
     "opencv-python",
 )
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+PACKAGE = Path(__file__).resolve().parent
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -62,7 +64,8 @@ def fingerprint(device: str) -> dict[str, Any]:
         "allocator": {name: os.environ[name] for name in ALLOCATOR_VARIABLES if name in os.environ},
         "tf32": tf32_state(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "git": _git(Path(__file__).resolve().parent.parent),
+        "git": _git(PACKAGE.parent),
+        "source": _source(PACKAGE),
     }
     return {key: value for key, value in found.items() if value not in (None, {})}
 
@@ -146,6 +149,15 @@ def _versions() -> dict[str, str]:
     cudnn: Any = torch.backends.cudnn
     native = {"cuda": torch.version.cuda, "cudnn": cudnn.version() if torch.version.cuda else None}
     return found | {key: str(value) for key, value in native.items() if value is not None}
+
+
+def _source(package: Path) -> str:
+    """sha256 over the names and contents of all Python files: the code, where git tells nothing."""
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _git(root: Path) -> dict[str, Any] | None:

@@ -112,3 +112,15 @@ def test_git_is_told_for_a_checkout_alone(tmp_path):
     (tmp_path / "accel").mkdir()
     (tmp_path / "accel" / "new.py").write_text("")
     assert environment._git(tmp_path) == clean | {"dirty": True}
+
+
+def test_the_source_is_known_by_its_content(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    first = environment._source(tmp_path)
+    (tmp_path / "notes.txt").write_text("no code")
+    assert environment._source(tmp_path) == first
+    (tmp_path / "a.py").write_text("x = 2\n")
+    assert environment._source(tmp_path) != first
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    assert len({first, environment._source(tmp_path)}) == 2
+    assert re.fullmatch("[0-9a-f]{64}", first)

@@ -67,6 +67,7 @@ LINES = (
     Line("memory.peak.reserved_mib", "Peak VRAM reserved", "MiB", ".0f", delta=True),
     Line("memory.peak.process_mib", "Peak VRAM process", "MiB", ".0f", delta=True),
     Line("memory.denoise.allocated_mib", "Denoise VRAM allocated", "MiB", ".0f", delta=True),
+    Line("memory.decode.allocated_mib", "Decode VRAM allocated", "MiB", ".0f", delta=True),
     Line("memory.peak.rss_mib", "Peak RSS", "MiB", ".0f", delta=True),
     Line("temperature_c", "Peak GPU temperature", "°C", ".0f", delta=True),
     Line("clip", "CLIP similarity"),
