@@ -6,7 +6,7 @@ from typing import Any
 _HOME = {
     "Bench": "accel.runner",
     "Case": "accel.core",
-    "Chain": "accel.core",
+    "Chain": "accel.chain",
     "Claim": "accel.core",
     "METHODS": "accel.methods",
     "MODELS": "accel.models",

@@ -14,12 +14,12 @@ they prove that the acceleration is on. The margins are in accel.limits.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from math import expm1, inf, isfinite, log
 from typing import Any
 
 from accel.core import Claim, Record
+from accel.identity import changes, incomparable
 from accel.limits import (
     CLASSES,
     EXACT,
@@ -221,7 +221,7 @@ def _near(metric: str, record: Record, margin: float) -> Check:
 def _compare(
     record: Record, baseline: Record | None, limits: tuple[Limit, ...], whose: str
 ) -> Iterator[Check]:
-    problem = _incomparable(record, baseline, whose)
+    problem = incomparable(record, baseline, whose)
     if baseline is None or problem:
         status: Status = "incomparable" if baseline else "missing"
         names: tuple[Family, ...] = ("speed", "memory", "quality")
@@ -229,44 +229,13 @@ def _compare(
             yield Check(name, "baseline", status, problem)
         return
     versions_of = (r.fingerprint.get("versions", {}) for r in (baseline, record))
-    versions = "".join(f"; {change}" for change in _changes(*versions_of))
+    versions = "".join(f"; {change}" for change in changes(*versions_of))
     for metric, limit in _gated(record, baseline, limits):
         yield _limit(metric, limit, record.metrics, baseline.metrics, whose, versions)
     if "motion_class" in {*record.metrics, *baseline.metrics}:
         yield _motion(record.metrics, baseline.metrics, whose, "quality")
     for counter in sorted({*record.counters, *baseline.counters}):
         yield _counter(counter, record.counters, baseline.counters, whose)
-
-
-def _incomparable(record: Record, baseline: Record | None, whose: str) -> str:
-    """Why there is nothing to compare with; empty if there is."""
-    if baseline is None:
-        return f"no baseline for {record.hardware}; write one with `accel refresh`, then review it"
-    changes = ", ".join(_changes(_identity(baseline), _identity(record)))
-    return changes and f"not comparable with {whose}: {changes}; measure the same, or refresh"
-
-
-def _identity(record: Record) -> dict[str, Any]:
-    """What must be equal for two records to be compared: recipe, hardware, metric networks.
-
-    A picture that was given by path is known by its pixels.
-    """
-    networks = record.fingerprint.get("metrics", {})
-    request = dict(record.request)
-    request["image"] = record.fingerprint.get("image") or request.get("image")
-    return {
-        **{n: getattr(record, n) for n in ("hardware", "group", "case", "method", "fidelity")},
-        **{f"request.{name}": value for name, value in request.items()},
-        **{f"metrics.{name}": value for name, value in networks.items()},
-    }
-
-
-def _changes(before: Numbers, now: Numbers) -> Iterator[str]:
-    """What differs, as in `torch 2.11.0 -> 2.15.0`; equal is what is equal as JSON."""
-    for name in sorted({*before, *now}):
-        pair = [json.dumps(side.get(name), sort_keys=True) for side in (before, now)]
-        if pair[0] != pair[1]:
-            yield f"{name} {before.get(name)} -> {now.get(name)}"
 
 
 def _gated(

@@ -8,19 +8,19 @@ worker of its own; the reference's worker stays for the next candidate. Compare 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from accel.core import Case, Counters, Metrics, Record
+from accel.core import Case, Metrics, Record
 from accel.environment import run_identity
-from accel.errors import AccelError, InvalidRequestError, MissingWeightsError, NoEffectError
+from accel.errors import AccelError, InvalidRequestError, MissingWeightsError
 from accel.methods import modules_of
 from accel.methods.reference import Reference
-from accel.metrics import PSNR_CAP
 from accel.models.images import image_digest
 from accel.pool import Worker
 from accel.runs import RunFolder
+from accel.side import Side
 from accel.summary import Samples, cost_metrics, pair_metrics
 from accel.telemetry import Telemetry
 
@@ -44,24 +44,6 @@ class Options:
     timeout: float = 900.0
 
 
-@dataclass
-class _Side:
-    """One loaded, edited and warm worker, and what was measured of it so far."""
-
-    case: Case
-    worker: Worker
-    fingerprint: dict[str, Any] = field(default_factory=dict)
-    preparation: dict[str, float] = field(default_factory=dict)
-    expected: Counters = field(default_factory=dict)
-    counters: Counters = field(default_factory=dict)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    scores: Metrics | None = None
-
-    @property
-    def metrics(self) -> Metrics:
-        return cost_metrics(self.samples, self.case.request.frames, self.preparation)
-
-
 def reference_of(case: Case) -> Case:
     """The same request with no method: M0."""
     return replace(case, method=Reference())
@@ -75,7 +57,7 @@ class Bench:
     ) -> None:
         self.folder, self.options, self.progress = folder, options or Options(), progress
         self.identity = run_identity()
-        self._reference: _Side | None = None
+        self._reference: Side | None = None
         self._refused: dict[Case, AccelError] = {}
         self._pids: set[int] = set()
         self._paths: set[str | None] = set()
@@ -138,7 +120,7 @@ class Bench:
             self._reference.worker.close()
             self._reference = None
 
-    def _measure(self, case: Case, reference: _Side) -> Record:
+    def _measure(self, case: Case, reference: Side) -> Record:
         if case.is_reference:
             for done in range(len(reference.samples), self.options.pairs):
                 self._generate(reference, f"{case.id}: {done + 1} of {self.options.pairs}")
@@ -152,7 +134,7 @@ class Bench:
                     self._generate(turn, f"{case.id}: pair {pair + 1} of {self.options.pairs}")
         return self._record(side, reference, reference.samples[first:])
 
-    def _resident(self, case: Case) -> _Side:
+    def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked
         again."""
         if case in self._refused:
@@ -175,9 +157,9 @@ class Bench:
         self._pids.add(worker.pid)
         return worker
 
-    def _start(self, case: Case, worker: Worker) -> _Side:
+    def _start(self, case: Case, worker: Worker) -> Side:
         """Stages load and apply, and the warm-up."""
-        side = _Side(case, worker)
+        side = Side(case, worker)
         self.progress(f"{case.id}: loading {case.model} {case.weights}")
         loaded = worker.load(case)
         side.fingerprint = loaded["fingerprint"]
@@ -189,7 +171,7 @@ class Bench:
         side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}
         return side
 
-    def _generate(self, side: _Side, label: str) -> None:
+    def _generate(self, side: Side, label: str) -> None:
         """One measured generation; the first one of a judged case keeps its frames."""
         self.progress(f"{label} ({side.case.method.slug})")
         first = not side.samples
@@ -198,16 +180,16 @@ class Bench:
         with Telemetry(gpu, [side.worker.pid], self._pids) as telemetry:
             answer = side.worker.generate(frames)
         side.counters = answer["counters"]
-        _check_counters(side)
+        side.check_counters()
         side.samples.append({**answer["sample"], "telemetry": telemetry.result()})
 
-    def _record(self, side: _Side, reference: _Side, pairs: Samples) -> Record:
+    def _record(self, side: Side, reference: Side, pairs: Samples) -> Record:
         """Metrics and scores of both sides, and the raw samples behind them."""
         self.progress(f"{side.case.id}: scoring")
         costs = side.metrics
         reference_costs = cost_metrics(pairs, side.case.request.frames, reference.preparation)
         scores, reference_scores = self._score(side), self._score(reference)
-        _check_difference(side, reference)
+        side.check_difference(reference)
         ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
         own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
         return Record(
@@ -267,7 +249,7 @@ class Bench:
                 "with; choose another folder"
             )
 
-    def _score(self, side: _Side) -> Metrics:
+    def _score(self, side: Side) -> Metrics:
         """Quality of a side's video by itself and beside the reference's; {} if not judged."""
         if side.scores is None:
             side.scores = self._scores(side.case) if side.case.judged else {}
@@ -295,26 +277,3 @@ class Bench:
 
 def _image_digest(case: Case) -> str | None:
     return image_digest(case.request.image, case.request.width, case.request.height)
-
-
-def _check_difference(side: _Side, reference: _Side) -> None:
-    """A method that changes no counter and no pixel cannot be told from none at all."""
-    if side is reference or side.scores is None or side.expected != reference.expected:
-        return
-    if side.scores.get("psnr") == PSNR_CAP:
-        raise NoEffectError(
-            f"{side.case.method!r} gives the reference's video and changes no counter, so nothing "
-            "shows that it is on; let it count what it does in pipeline.tallies, and tell the "
-            "count in `expected`"
-        )
-
-
-def _check_counters(side: _Side) -> None:
-    """An acceleration that is silently off, or on twice, is not measured as if it were on."""
-    wrong = [
-        f"{name} is {side.counters.get(name)}, expected {expected}"
-        for name, expected in side.expected.items()
-        if side.counters.get(name) != expected
-    ]
-    if wrong:
-        raise NoEffectError(f"{side.case.method!r} is not engaged as it should: {'; '.join(wrong)}")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accel
-from accel.core import Case, Chain, Request
+from accel.chain import Chain
+from accel.core import Case, Request
 from accel.errors import InvalidRequestError, UnknownNameError
 from accel.methods import METHODS, from_repr, parse
 from accel.methods.fewer_steps import FewerSteps

@@ -7,7 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from accel.core import Chain, Method, Record
+from accel.chain import Chain
+from accel.core import Method, Record
 from accel.errors import InvalidRequestError, unknown_name
 
 __all__ = ["METHODS", "from_repr", "method_class", "method_of", "modules_of", "parse"]

@@ -1,0 +1,79 @@
+"""Several methods as one: what a combination claims, expects and refuses."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request
+from accel.errors import InvalidRequestError, NotSupportedError
+from accel.limits import family
+
+if TYPE_CHECKING:
+    from accel.models.svd import Pipeline
+
+__all__ = ["Chain"]
+
+
+@dataclass(frozen=True)
+class Chain(Method):
+    """Several methods, applied in order. Refuses a pair that cannot go together."""
+
+    methods: tuple[Method, ...]
+
+    name: ClassVar[str] = "chain"
+    source: ClassVar[str] = "composition"
+
+    @property
+    def fidelity(self) -> Fidelity:  # type: ignore[override]
+        """The loosest promise of its parts."""
+        return max((method.fidelity for method in self.methods), key=FIDELITIES.index)
+
+    def __post_init__(self) -> None:
+        names = [method.name for method in self.methods]
+        if len(self.methods) < 2 or len(set(names)) < len(names):
+            raise InvalidRequestError(f"a chain takes two or more different methods, not {names}")
+        for earlier, later in zip(self.methods, self.methods[1:], strict=False):
+            if earlier.edits_code:
+                raise InvalidRequestError(
+                    f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's "
+                    f"code as it is; put {earlier.name} last"
+                )
+
+    def claims(self, request: Request) -> tuple[Claim, ...]:
+        """Time and memory as the parts claim them; quality as those of the loosest fidelity do.
+
+        Of two bounds of one kind, time and memory keep the tighter: each part brings its gain
+        along. Quality keeps the looser.
+        """
+        found: dict[tuple[str, bool], Claim] = {}
+        for method in self.methods:
+            for claim in method.claims(request):
+                quality = family(claim.metric) == "quality"
+                if quality and method.fidelity != self.fidelity:
+                    continue
+                other = found.get(key := (claim.metric, claim.delta), claim)
+                found[key] = claim.looser(other) if quality else claim.tighter(other)
+        return tuple(found.values())
+
+    def refuses(self, pipeline: Pipeline) -> str | None:
+        return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)
+
+    def expected(self, pipeline: Pipeline) -> Counters:
+        found: Counters = {}
+        seen = copy(pipeline)
+        for method in self.methods:
+            found |= method.expected(seen)
+            seen.request = method.requested(seen.request)
+        return found
+
+    def apply(self, pipeline: Pipeline) -> None:
+        for method in self.methods:
+            if reason := method.refuses(pipeline):
+                raise NotSupportedError(f"{method.name}: {reason}")
+            method.apply(pipeline)
+
+    @property
+    def slug(self) -> str:
+        return "+".join(method.slug for method in self.methods)
