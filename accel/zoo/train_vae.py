@@ -66,6 +66,16 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return loss
 
 
+def finite_gradient(images: Tensor) -> Tensor:
+    """The images, whose gradient is 0 where it is not finite.
+
+    LPIPS divides features by their norm: where all are zero, its gradient is NaN.
+    """
+    copy = images.clone()
+    copy.register_hook(lambda gradient: gradient.nan_to_num(0.0, 0.0, 0.0))
+    return copy
+
+
 def fill(ring: Ring, clips: int, seed: int, device: torch.device) -> None:
     """Add clips of consecutive frames, uint8 [n, CLIP_FRAMES, 3, H, W]."""
     start = seed // 1000 % 7
@@ -169,7 +179,7 @@ def main() -> None:
         frames = draw(ring, plan.batch, images)
         with autocast(plan.device):
             output, mean, variance = forward(frames, 1 if images else CLIP_FRAMES)
-            distance: Tensor = perceptual(output, frames).mean()
+            distance: Tensor = perceptual(finite_gradient(output), frames).mean()
         kl = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean()
         loss: Tensor = reconstruction_loss(output, frames) + PERCEPTUAL_WEIGHT * distance
         return loss + KL_WEIGHT * kl
