@@ -33,7 +33,8 @@ class Limit:
     pattern: of metric names, as in a shell. The tolerance is the larger of relative (of the
     baseline's value) and absolute (in the metric's unit): both must be exceeded.
     higher_is_better None: a move either way is a regression. logarithmic: the difference is that
-    of the natural logarithms, and so is `absolute`. gpu_only: not compared on a CPU.
+    of the natural logarithms, and so is `absolute`. timed: compared only where time tells of the
+    method (accel.gate.is_timed).
     """
 
     pattern: str
@@ -41,15 +42,15 @@ class Limit:
     absolute: float = 0.0
     higher_is_better: bool | None = None
     logarithmic: bool = False
-    gpu_only: bool = False
+    timed: bool = False
 
-    def covers(self, metric: str, hardware: str) -> bool:
-        """Whether this limit holds for that metric on that hardware."""
-        return fnmatchcase(metric, self.pattern) and not (self.gpu_only and hardware == "cpu")
+    def covers(self, metric: str, timed: bool) -> bool:
+        """Whether this limit holds for that metric; timed: of a record whose time is judged."""
+        return fnmatchcase(metric, self.pattern) and (timed or not self.timed)
 
 
 LIMITS = (
-    Limit("speedup", absolute=0.05, higher_is_better=True, logarithmic=True, gpu_only=True),
+    Limit("speedup", absolute=0.05, higher_is_better=True, logarithmic=True, timed=True),
     Limit("memory.*.allocated_mib", relative=0.01, absolute=2, higher_is_better=False),
     Limit("memory.*.reserved_mib", relative=0.15, higher_is_better=False),
     Limit("memory.*.rss_mib", relative=0.10, absolute=100, higher_is_better=False),

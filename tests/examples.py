@@ -35,7 +35,7 @@ METRICS: dict[str, float | str] = {
 FASTER = Claim("speedup", at_least=1.25)
 LEANER = Claim("memory.denoise.allocated_mib", at_most=-770, delta=True)
 FAITHFUL = Claim("psnr", at_least=40)
-GATED = sorted(n for n in METRICS if any(limit.covers(n, "nvidia-h200") for limit in LIMITS))
+GATED = sorted(n for n in METRICS if any(limit.covers(n, timed=True) for limit in LIMITS))
 
 
 class FewerSteps(Method):
@@ -51,8 +51,8 @@ class FewerSteps(Method):
 
 
 def record(metrics: dict[str, Any] | None = None, **changes: Any) -> Record:
-    """A healthy record of `svd.mini` on a GPU; `metrics` replaces some, None takes one out."""
-    case = Case("svd", "mini", REQUEST, FewerSteps())
+    """A healthy one of pretrained weights on a GPU; `metrics` replaces some, None removes one."""
+    case = Case("svd", "pretrained", REQUEST, FewerSteps())
     healthy = Record(
         case=case.id,
         group=case.group,
@@ -81,11 +81,6 @@ def on_cpu(**changes: Any) -> Record:
 def changed(metrics: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`metrics` with some replaced, and those taken out whose change is None."""
     return {name: x for name, x in {**metrics, **changes}.items() if x is not None}
-
-
-def full_size(metrics: dict[str, Any] | None = None, **changes: Any) -> Record:
-    """On weights where claims on time and memory hold, and quality is judged."""
-    return record(metrics, group="svd.pretrained", **changes)
 
 
 def failing(verdict: Verdict) -> dict[str, str]:

@@ -53,7 +53,7 @@ def test_what_is_written_is_read_again(file, written):
 def test_the_file_is_canonical(tmp_path):
     path = write(record({"clip": 0.123456789, "speedup": 2}), tmp_path)
     text = path.read_text()
-    assert path == tmp_path / "nvidia-h200/svd.mini/fewer_steps-15@128x128x14-s15.json"
+    assert path == tmp_path / "nvidia-h200/svd.pretrained/fewer_steps-15@128x128x14-s15.json"
     assert '\n    "clip": 0.123457,\n' in text
     assert '\n    "speedup": 2.0,\n' in text
     assert text.endswith("}\n")

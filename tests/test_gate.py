@@ -15,7 +15,6 @@ from tests.examples import (
     METRICS,
     QUALITY,
     failing,
-    full_size,
     on_cpu,
     record,
 )
@@ -110,13 +109,13 @@ def test_an_unknown_motion_class_is_missing(value):
 
 
 def test_claims_hold_without_a_baseline():
-    slow = judge(full_size({"speedup": 1.2}), None, (FASTER, LEANER))
+    slow = judge(record({"speedup": 1.2}), None, (FASTER, LEANER))
     assert failing(slow) == {"speedup": "regressed", "baseline": "missing"}
     assert line_of(slow, "speedup") == "speedup is 1.2x, claimed: at least 1.25x"
 
 
 def test_a_claim_on_a_difference_uses_the_reference():
-    verdict = judge(full_size({"memory.denoise.allocated_mib": 300}), None, (LEANER,))
+    verdict = judge(record({"memory.denoise.allocated_mib": 300}), None, (LEANER,))
     assert line_of(verdict, "memory.denoise.allocated_mib") == (
         "memory.denoise.allocated_mib minus the reference's is -700 MiB, claimed: at most -770 MiB"
     )
@@ -129,18 +128,18 @@ def test_a_claim_on_a_difference_uses_the_reference():
 )
 def test_from_six_pairs_on_a_speed_claim_is_about_the_whole_interval(low, high, status):
     metrics = {"speedup": 1.3, "speedup_low": low, "speedup_high": high, "speedup_pairs": 6}
-    verdict = judge(full_size(metrics), full_size(metrics), (FASTER,))
+    verdict = judge(record(metrics), record(metrics), (FASTER,))
     assert verdict.status == status
     assert f"speedup is 1.3x ({low} to {high})" in verdict.checks[1].message
 
 
 def test_with_fewer_pairs_it_is_about_the_estimate():
-    wide = full_size({"speedup": 1.3, "speedup_low": 0.9, "speedup_pairs": 3})
+    wide = record({"speedup": 1.3, "speedup_low": 0.9, "speedup_pairs": 3})
     assert judge(wide, wide, (FASTER,)).status == "pass"
 
 
 def test_an_interval_that_should_be_there_is_missing():
-    none = full_size({"speedup": 1.3, "speedup_low": None, "speedup_pairs": 8})
+    none = record({"speedup": 1.3, "speedup_low": None, "speedup_pairs": 8})
     assert judge(none, none, (FASTER,)).status == "missing"
 
 
@@ -282,6 +281,18 @@ def test_on_a_cpu_speed_is_not_judged_and_memory_loosely():
     assert verdict.status == "pass"
     assert all(check.metric.startswith("counters.") for check in verdict.of("speed"))
     assert judge(on_cpu(metrics={"memory.peak.rss_mib": 2000}), on_cpu()).status == "regressed"
+
+
+def test_the_time_of_mini_models_is_not_judged_their_counters_are():
+    def mini(**changes):
+        return record(group="svd.mini", **changes)
+
+    verdict = judge(mini(metrics={"speedup": 0.1}), mini(), (FASTER, LEANER))
+    assert verdict.status == "pass"
+    assert all(check.metric.startswith("counters.") for check in verdict.of("speed"))
+    assert judge(mini(metrics={"memory.denoise.allocated_mib": 400.0}), mini()).status == (
+        "regressed"
+    )
 
 
 @pytest.mark.parametrize("make", [record, on_cpu])

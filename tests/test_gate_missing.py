@@ -6,7 +6,7 @@ import pytest
 
 from accel.gate import judge
 from accel.limits import GATE_ZERO
-from tests.examples import FAITHFUL, FASTER, GATED, LEANER, changed, failing, full_size, record
+from tests.examples import FAITHFUL, FASTER, GATED, LEANER, changed, failing, record
 
 BASELINE = record()
 BAD = (nan, inf, -inf, None, "high", True)
@@ -28,7 +28,7 @@ def test_a_gated_number_that_is_none_never_passes(metric, bad, side):
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("claim", [FASTER, LEANER, FAITHFUL])
 def test_a_claim_on_a_number_that_is_none_never_passes(claim, bad):
-    broken = full_size({claim.metric: bad})
+    broken = record({claim.metric: bad})
     verdict = judge(broken, None, (claim,))
     assert claim.metric in failing(verdict)
     assert set(failing(verdict).values()) == {"missing"}
@@ -37,7 +37,7 @@ def test_a_claim_on_a_number_that_is_none_never_passes(claim, bad):
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("metric", [*GATE_ZERO, LEANER.metric])
 def test_a_reference_number_that_is_none_never_passes(metric, bad):
-    broken = full_size(reference=changed(dict(BASELINE.reference), {metric: bad}))
+    broken = record(reference=changed(dict(BASELINE.reference), {metric: bad}))
     assert failing(judge(broken, broken, (LEANER,))) == {metric: "missing"}
 
 

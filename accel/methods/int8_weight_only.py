@@ -9,6 +9,8 @@ Costs: a dequantised copy of one weight at a time; no arithmetic is saved, so no
 expected from it alone. The torchao backend multiplies by the scale AFTER the product of the fp16
 activations with the raw int8 values, which overflows fp16 where activations are large; ours scales
 the weight first.
+Measured: a denoiser call of svd-xt on an H200 takes 0.632 s in fp16, 0.629 s with the module and
+0.863 s with torchao, so the module is the default.
 Source: torchao 0.18 quantize_; Hauryk 2026, M1.
 """
 
