@@ -12,9 +12,10 @@ from open_clip.model import CLIP
 from torch import Tensor
 
 from accel.zoo import clip, world
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
+from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
 
 CAPACITY = 16384
+REFRESH = 6  # steps between additions to the frames, which cost more than a step
 TOLERANCE = 1e-4  # largest difference of the two layouts' embeddings, fp32
 
 
@@ -69,17 +70,19 @@ def main() -> None:
     model = clip.load_clip(plan.out / "clip") if plan.warm else clip.build_clip()
     training = Training("clip", model.to(plan.device), plan, peak=1e-3)
     ring = Ring(CAPACITY)
-    seeds = iter(range(1_000_000 * (1 + training.step), 900_000_000, 1000))
+    seeds = scene_seeds(plan, training.step)
     fill(ring, 4 * plan.batch, next(seeds), plan.device)
 
     def loss_of(share: float) -> Tensor:
-        if training.step % 2 == 0:
+        if training.step % REFRESH == 0:
             fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
         rows = ring.draw(plan.batch)
         with autocast(plan.device):
             return info_nce(model, rows["frames"], rows["tokens"])
 
     training.run(loss_of)
+    if not plan.ranks.first:
+        return
     with training.averaged(), torch.no_grad():
         print(f"clip: held-out accuracy 1 of 256: {accuracy(model, plan.device):.3f}", flush=True)
         export(model, plan)

@@ -7,7 +7,7 @@ training runs. A batch holds clips of one length; only batches of 14 frames, the
 length, run compiled, because each further length would cost a compilation of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from transformers import CLIPVisionModelWithProjection
 from accel.zoo import assemble, world
 from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
 from accel.zoo.train_vae import LATENT_CHANNELS
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
+from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
 
 CHANNELS = (64, 64, 96)
 HEADS = (2, 2, 3)
@@ -115,13 +115,12 @@ def lengths(count: int, seed: int) -> list[int]:
     return [names[i] for i in torch.multinomial(table, count, True, generator=generator).tolist()]
 
 
-def fill(bank: Bank, start: int) -> None:
+def fill(bank: Bank, seeds: Iterator[int]) -> None:
     """Fill the bank for the first step: by share, at least one chunk of each length."""
     total = FIRST_FILL if bank.plan.device.type == "cuda" else 1
     for length, share in LENGTHS.items():
         for _ in range(max(1, round(total * share))):
-            bank.add(length, start)
-            start += 1000
+            bank.add(length, next(seeds))
 
 
 def load_unet(plan: Plan) -> UNetSpatioTemporalConditionModel:
@@ -138,9 +137,9 @@ def main() -> None:
     torch.manual_seed(plan.seed)
     unet = load_unet(plan).to(plan.device)
     training = Training("unet", unet, plan, peak=1e-3, decay=0.9995)
-    first = 1_000_000 * (1 + training.step % 500)
+    seeds = scene_seeds(plan, training.step)
     bank = Bank(plan)
-    fill(bank, first)
+    fill(bank, seeds)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False) if plan.compile else unet
     queue = lengths(4096, plan.seed + training.step)
@@ -148,13 +147,15 @@ def main() -> None:
     def loss_of(share: float) -> Tensor:
         length = queue[training.step % len(queue)]
         if training.step % REFRESH == REFRESH - 1:
-            bank.add(length, first + 500_000_000 + 1000 * (training.step % 400_000))
+            bank.add(length, next(seeds))
         latents, given = bank.draw(length)
         with autocast(plan.device):
             network = quick if length == COMPILED else unet
             return v_loss(network, latents, drop(given), draw_sigma(len(latents), plan.device))
 
     training.run(loss_of)
+    if not plan.ranks.first:
+        return
     with training.averaged():
         unet.half().save_pretrained(plan.out / "svd" / "unet", variant="fp16")
     assemble.assemble(plan.out)

@@ -2,9 +2,12 @@
 
     python -m accel.zoo.train_vae --minutes 4.5
 
-Loss: L1 + multi-scale gradient L1 + LPIPS (`accel fetch` first) + a little KL. Afterwards each
-latent channel is scaled to unit RMS, exactly (quant_conv and the decoder's conv_in take the
-factors), and the configuration's scaling_factor is 1 / std of the latents.
+Loss: L1 + multi-scale gradient L1 + LPIPS (`accel fetch` first) + a little KL. Half of the latents
+are moved and scaled before they are decoded, and compared with the picture moved and scaled alike:
+so a sprite that moves by part of a latent cell changes its latents smoothly, and the UNet has less
+to learn (Kouzelis et al. 2025, arXiv:2502.09509). Afterwards each latent channel is scaled to unit
+RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the configuration's
+scaling_factor is 1 / std of the latents.
 """
 
 import math
@@ -17,7 +20,7 @@ from torch import Tensor, nn
 
 from accel.metrics import lpips_net
 from accel.zoo import world
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse
+from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
 
 CHANNELS = (32, 64, 64, 96)
 LATENT_CHANNELS = 8
@@ -25,8 +28,10 @@ CLIP_FRAMES = 8  # as the pipeline's decode_chunk_size
 IMAGE_SHARE = 0.7  # of the budget: single frames before clips
 CAPACITY = 2048  # clips
 GRADIENT_WEIGHT = 0.5
-PERCEPTUAL_WEIGHT = 0.2
+PERCEPTUAL_WEIGHT = 0.5
 KL_WEIGHT = 1e-4
+SHIFT = 0.125  # of half the picture's side, either way: one latent cell
+LOG_SCALE = 0.25
 
 
 def build_vae() -> AutoencoderKLTemporalDecoder:
@@ -74,6 +79,19 @@ def finite_gradient(images: Tensor) -> Tensor:
     copy = images.clone()
     copy.register_hook(lambda gradient: gradient.nan_to_num(0.0, 0.0, 0.0))
     return copy
+
+
+def moves(n: int, device: torch.device) -> Tensor:
+    """n random shifts and scalings, as affine matrices [n, 2, 3] for `moved`."""
+    scale = (LOG_SCALE * (2 * torch.rand(n, 1, 1, device=device) - 1)).exp()
+    shift = SHIFT * (2 * torch.rand(n, 2, 1, device=device) - 1)
+    return torch.cat([scale * torch.eye(2, device=device), shift], 2)
+
+
+def moved(images: Tensor, matrices: Tensor) -> Tensor:
+    """Images or latents [n, C, h, w], resampled by [n, 2, 3]; beyond the edge they are mirrored."""
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, "bicubic", "reflection", align_corners=False)
 
 
 def fill(ring: Ring, clips: int, seed: int, device: torch.device) -> None:
@@ -128,19 +146,25 @@ def psnr(vae: AutoencoderKLTemporalDecoder, device: torch.device, clips: int = 3
 
 def forwards(
     vae: AutoencoderKLTemporalDecoder, plan: Plan
-) -> Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]]:
-    """(frames, num_frames) to reconstruction, mean and log variance in fp32.
+) -> Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """(frames, num_frames) to reconstruction, its target, mean and log variance in fp32.
 
-    Single frames run compiled; the short clip stage is not worth a second compilation.
+    The second half of the clips is moved, each by a matrix of its own. Single frames run compiled;
+    the short clip stage is not worth a second compilation.
     """
 
-    def forward(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, variance = vae.quant_conv(vae.encoder(frames)).float().chunk(2, dim=1)
         variance = variance.clamp(-30, 20)
         latents = mean + (variance / 2).exp() * torch.randn_like(mean)
+        clips = len(frames) // num_frames
+        still = clips // 2 * num_frames
+        matrices = moves(clips - clips // 2, frames.device).repeat_interleave(num_frames, 0)
+        latents = torch.cat([latents[:still], moved(latents[still:], matrices)])
+        target = torch.cat([frames[:still], moved(frames[still:], matrices).clamp(-1, 1)])
         only = torch.zeros(len(frames) // num_frames, num_frames, device=frames.device)
         output = vae.decoder(latents, image_only_indicator=only, num_frames=num_frames)
-        return output.float(), mean, variance
+        return output.float(), target, mean, variance
 
     quick = torch.compile(forward, dynamic=False) if plan.compile else forward
     return lambda frames, count: (quick if count == 1 else forward)(frames, count)
@@ -166,7 +190,7 @@ def main() -> None:
         )
     training = Training("vae", vae.to(plan.device), plan, peak=1e-3)
     ring = Ring(CAPACITY if plan.device.type == "cuda" else 16)
-    seeds = iter(range(1_000_000 * (1 + training.step), 900_000_000, 1000))
+    seeds = scene_seeds(plan, training.step)
     for _ in range(4 if plan.device.type == "cuda" else 1):
         fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
     forward = forwards(vae, plan)
@@ -178,15 +202,16 @@ def main() -> None:
         images = share < IMAGE_SHARE
         frames = draw(ring, plan.batch, images)
         with autocast(plan.device):
-            output, mean, variance = forward(frames, 1 if images else CLIP_FRAMES)
-            distance: Tensor = perceptual(finite_gradient(output), frames).mean()
+            output, target, mean, variance = forward(frames, 1 if images else CLIP_FRAMES)
+            distance: Tensor = perceptual(finite_gradient(output), target).mean()
         kl = 0.5 * (mean.square() + variance.exp() - 1 - variance).mean()
-        loss: Tensor = reconstruction_loss(output, frames) + PERCEPTUAL_WEIGHT * distance
+        loss: Tensor = reconstruction_loss(output, target) + PERCEPTUAL_WEIGHT * distance
         return loss + KL_WEIGHT * kl
 
     training.run(loss_of)
-    with training.averaged():
-        export(vae, plan, ring)
+    if plan.ranks.first:
+        with training.averaged():
+            export(vae, plan, ring)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The loop that all training commands share: budget, schedule, average, state, log.
+"""The loop that all training commands share: budget, schedule, average, state, log, ranks.
 
 A budget is minutes (or steps) in total, over all resumed runs; the learning rate is a function of
 the share of it that is spent, so every run anneals fully. State is written by atomic rename.
@@ -7,6 +7,7 @@ the share of it that is spent, so every run anneals fully. State is written by a
 import argparse
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from accel.zoo.ranks import ALONE, Ranks, join
 
 WEIGHTS = Path(__file__).parent / "weights"
 STATE = Path("runs/zoo")
@@ -37,6 +40,7 @@ class Plan:
     warm: bool  # start from the weights in `out`
     compile: bool
     seed: int
+    ranks: Ranks = ALONE
 
 
 def parse(description: str, out: Path, minutes: float, batch: int) -> Plan:
@@ -53,7 +57,18 @@ def parse(description: str, out: Path, minutes: float, batch: int) -> Plan:
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=cuda)
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args())
-    return Plan(**{**options, "device": torch.device(options["device"])})
+    ranks, device = join(torch.device(options.pop("device")))
+    return Plan(**options, device=device, ranks=ranks)
+
+
+def scene_seeds(plan: Plan, step: int) -> Iterator[int]:
+    """Endless seeds of chunks of up to 1000 scenes, below the held-out ones.
+
+    Another sequence for every seed of a plan, step that a run starts at, and rank.
+    """
+    dice = random.Random(f"{plan.seed} {step} {plan.ranks.rank}")
+    while True:
+        yield 1000 * dice.randrange(1000, 990_000)
 
 
 def learning_rate(share: float, step: int, peak: float, warmup: int = 100) -> float:
@@ -86,8 +101,8 @@ class Training:
         self.step = 0
         self.spent = 0.0  # seconds, over all runs
         self._resume()
-        # A resumed run draws new data.
-        torch.manual_seed(plan.seed + self.step)
+        # A resumed run and every rank draw data of their own.
+        torch.manual_seed(plan.seed + self.step + 1_000_003 * plan.ranks.rank)
 
     @property
     def share(self) -> float:
@@ -109,7 +124,7 @@ class Training:
                 continue
             losses[-1].item()  # waits for the GPU: the clock tells the truth
             now = time.perf_counter()
-            self.spent = before + now - began
+            self.spent = self.plan.ranks.agree(before + now - began, self.plan.device)
             if now - reported > REPORT_SECONDS or self.share >= 1:
                 self._report(losses, (self.step - first) / (now - reported))
                 reported, first, losses = now, self.step, []
@@ -124,6 +139,7 @@ class Training:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.plan.ranks.average([p.grad for p in self.parameters if p.grad is not None])
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.step += 1
@@ -133,6 +149,13 @@ class Training:
 
     def _report(self, losses: list[Tensor], speed: float) -> None:
         loss = float(torch.stack(losses).mean())
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"{self.name}: the loss is {loss} at step {self.step}; "
+                "remove the state folder and lower the learning rate"
+            )
+        if not self.plan.ranks.first:
+            return
         row = {
             "stage": self.name,
             "step": self.step,
@@ -141,11 +164,6 @@ class Training:
             "minutes": round(self.spent / 60, 2),
             "share": round(self.share, 3),
         }
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"{self.name}: the loss is {loss} at step {self.step}; "
-                "remove the state folder and lower the learning rate"
-            )
         left = max(0.0, self.plan.minutes - self.spent / 60)
         print(f"{json.dumps(row)} {left:.1f} min left", flush=True)
         self.plan.state.mkdir(parents=True, exist_ok=True)
@@ -157,7 +175,9 @@ class Training:
         return self.plan.state / f"{self.name}.pt"
 
     def save(self) -> None:
-        """Write the whole state; a crash leaves the old file."""
+        """Write the whole state, on the first rank; a crash leaves the old file."""
+        if not self.plan.ranks.first:
+            return
         state = {
             "model": self.model.state_dict(),
             "average": self.average,

@@ -64,6 +64,22 @@ def test_v_target_recovers_the_clean_latents() -> None:
     assert torch.allclose(clean, latents, atol=1e-4)
 
 
+def test_moving_a_picture_by_one_cell_moves_it_by_eight_pixels() -> None:
+    picture = torch.rand(1, 3, 128, 128)
+    right = torch.tensor([[[1.0, 0.0, -train_vae.SHIFT], [0.0, 1.0, 0.0]]])
+    found = train_vae.moved(picture, right)
+    assert torch.allclose(found[..., 8:], picture[..., :-8], atol=1e-5)
+
+
+def test_random_moves_stay_within_a_cell_and_a_quarter_in_log_scale() -> None:
+    torch.manual_seed(0)
+    matrices = train_vae.moves(1000, torch.device("cpu"))
+    assert matrices[:, :, 2].abs().amax() <= train_vae.SHIFT
+    assert (matrices[:, 0, 1] == 0).all()
+    assert torch.equal(matrices[:, 0, 0], matrices[:, 1, 1])
+    assert matrices[:, 0, 0].log().abs().amax() <= train_vae.LOG_SCALE + 1e-6
+
+
 def test_learning_rate_warms_up_and_anneals() -> None:
     assert learning_rate(0.0, 0, 1.0) == pytest.approx(0.01)
     assert learning_rate(0.0, 99, 1.0) == pytest.approx(1)
