@@ -9,14 +9,15 @@ from diffusers import (
     StableVideoDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
 )
+from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from accel.models.sources import SCHEDULER
 
 
-def tiny_pipeline() -> StableVideoDiffusionPipeline:
+def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
     """UNet of two levels, VAE of scale 8, CLIP of one layer; seeded."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     unet = UNetSpatioTemporalConditionModel(
         block_out_channels=(32, 64),
         down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
@@ -52,7 +53,11 @@ def tiny_pipeline() -> StableVideoDiffusionPipeline:
 
 
 def save_tiny(folder: Path, variant: str | None = "fp16", shard: str = "10GB") -> Path:
-    """The tiny pipeline as a folder, in halves; shard: largest file, as in "200KB"."""
+    """The tiny pipeline as a folder, in halves; shard: largest file, as in "200KB".
+
+    Beside its parts lies student.safetensors: a UNet of the same size and another seed, in fp32.
+    """
     pipeline = tiny_pipeline().to(dtype=torch.float16)
     pipeline.save_pretrained(folder, variant=variant, max_shard_size=shard)
+    save_file(tiny_pipeline(seed=1).unet.state_dict(), folder / "student.safetensors")
     return folder

@@ -30,9 +30,17 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.fewer_steps:FewerSteps",
         "M3: the same sampler with fewer denoising steps",
     ),
+    "distilled": (
+        "accel.methods.distilled:Distilled",
+        "M4: a student's weights under the ordinary sampler",
+    ),
     "keyframes": (
         "accel.methods.keyframes:Keyframes",
         "M6: every n-th frame, and RIFE for those between",
+    ),
+    "lcm": (
+        "accel.methods.lcm:Lcm",
+        "M7: latent consistency, 1 to 8 steps of distilled weights",
     ),
 }
 """name -> ("module:Class", one-line summary)."""

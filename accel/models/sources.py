@@ -73,7 +73,8 @@ def load(case: Case, device: str) -> Pipeline:
         "untrained": lambda: _untrained(model, dtype, device),
         "pretrained": lambda: _from_folder(pretrained_folder(model, case.path), dtype),
     }
-    return Pipeline(sources[case.weights]().to(device, dtype), case.request)
+    trained = case.weights != "untrained"
+    return Pipeline(sources[case.weights]().to(device, dtype), case.request, trained)
 
 
 def pretrained_folder(model: Model, path: str | None = None) -> Path:

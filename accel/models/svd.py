@@ -27,14 +27,18 @@ class Pipeline:
     denoiser: the UNet, whose weights methods edit in place. request: data, replaced.
     generate: `request -> frames`, a float tensor [frames, 3, height, width] in [0, 1] (or
     latents [frames, channels, height / 8, width / 8]); methods may wrap it, wraps nest.
+    trained: False if the parameters are random.
 
     noise: `request -> [1, frames, channels, h, w]`; methods may wrap it, too. added_stages: owner,
     attribute and name of calls that a method adds. tallies: counters that a method keeps, by name.
     """
 
-    def __init__(self, diffusers: StableVideoDiffusionPipeline, request: Request) -> None:
+    def __init__(
+        self, diffusers: StableVideoDiffusionPipeline, request: Request, trained: bool = True
+    ) -> None:
         self.diffusers = diffusers
         self.request = request
+        self.trained = trained
         self.image = load_image(request.image, request.width, request.height)
         self.generate: Callable[[Request], torch.Tensor] = self._generate
         self.noise: Callable[[Request], torch.Tensor] = self._noise

@@ -31,7 +31,9 @@ NUMBERS = {
     "int8_weight_only": "M1",
     "torch_compile": "M2",
     "fewer_steps": "M3",
+    "distilled": "M4",
     "keyframes": "M6",
+    "lcm": "M7",
 }
 """The numbers that Table 1 gives to methods; other methods go by their name alone."""
 

@@ -19,13 +19,16 @@ CONFIGURED = {
     "int8_weight_only torchao": "int8_weight_only:torchao",
     "torch_compile": "torch_compile:backend=aot_eager,decoder=true",
     "fewer_steps": "fewer_steps:3",
+    "distilled": "distilled:weights={student}",
     "keyframes": "keyframes:4",
+    "lcm": "lcm:3,weights={student}",
 }
 
 
 def tiny_case(folder, text, **changes):
     request = default_request("svd", "mini", frames=7, steps=5, **changes)
-    return Case("svd", "pretrained", request, parse(text), str(folder))
+    method = parse(text.format(student=folder / "student.safetensors"))
+    return Case("svd", "pretrained", request, method, str(folder))
 
 
 def test_every_registered_method_is_configured_here():
@@ -63,7 +66,15 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["int8_weight_only", "int8_weight_only:torchao", "torch_compile", "keyframes:4"]
+    "text",
+    [
+        "int8_weight_only",
+        "int8_weight_only:torchao",
+        "torch_compile",
+        "keyframes:4",
+        "distilled:weights={student}",
+        "lcm:weights={student}",
+    ],
 )
 def test_applied_twice_is_refused(tiny_folder, text):
     case = tiny_case(tiny_folder, text)
