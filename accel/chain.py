@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
 from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request
@@ -34,12 +35,9 @@ class Chain(Method):
         names = [method.name for method in self.methods]
         if len(self.methods) < 2 or len(set(names)) < len(names):
             raise InvalidRequestError(f"a chain takes two or more different methods, not {names}")
-        for earlier, later in zip(self.methods, self.methods[1:], strict=False):
-            if earlier.edits_code:
-                raise InvalidRequestError(
-                    f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's "
-                    f"code as it is; put {earlier.name} last"
-                )
+        for earlier, later in combinations(self.methods, 2):
+            if conflict := _conflict(earlier, later):
+                raise InvalidRequestError(conflict)
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Time and memory as the parts claim them; quality as those of the loosest fidelity do.
@@ -65,7 +63,7 @@ class Chain(Method):
         seen = copy(pipeline)
         for method in self.methods:
             found |= method.expected(seen)
-            seen.request = method.requested(seen.request)
+            method.foresee(seen)
         return found
 
     def apply(self, pipeline: Pipeline) -> None:
@@ -77,3 +75,20 @@ class Chain(Method):
     @property
     def slug(self) -> str:
         return "+".join(method.slug for method in self.methods)
+
+
+def _conflict(earlier: Method, later: Method) -> str | None:
+    """Why one method cannot follow another, with the remedy, or None."""
+    if earlier.edits_code:
+        return (
+            f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's code as it "
+            f"is; put {earlier.name} last"
+        )
+    if earlier.sets_steps and later.sets_steps:
+        return f"{earlier.name} and {later.name} both set the number of steps; leave one out"
+    if earlier.counts_steps and later.sets_steps:
+        return (
+            f"{later.name} cannot follow {earlier.name}, which counts the steps; "
+            f"put {later.name} first"
+        )
+    return None

@@ -148,6 +148,10 @@ class Method(ABC):
     fidelity: ClassVar[Fidelity]
     edits_code: ClassVar[bool] = False
     """True if the edit captures the weights as they are (compilation): then it comes last."""
+    sets_steps: ClassVar[bool] = False
+    """True if it asks for another number of steps than the request."""
+    counts_steps: ClassVar[bool] = False
+    """True if what it does hangs on the number of steps: what sets them comes before it."""
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """What holds without a baseline when the reference is asked for `request`."""
@@ -167,6 +171,10 @@ class Method(ABC):
     def requested(self, request: Request) -> Request:
         """What this method asks of the pipeline in place of the request."""
         return request
+
+    def foresee(self, pipeline: Pipeline) -> None:
+        """Leave on a copy of the pipeline what `apply` will, as far as `expected` looks at it."""
+        pipeline.request = self.requested(pipeline.request)
 
     @abstractmethod
     def apply(self, pipeline: Pipeline) -> None:

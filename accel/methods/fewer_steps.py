@@ -44,6 +44,7 @@ class FewerSteps(Method):
     name: ClassVar[str] = "fewer_steps"
     source: ClassVar[str] = "arXiv:2206.00364"
     fidelity: ClassVar[Fidelity] = "faithful"
+    sets_steps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if type(self.steps) is not int or self.steps < 1:

@@ -68,7 +68,8 @@ class TorchCompile(Method):
         request = pipeline.request
         chunk = request.decode_chunk_size
         chunks = {min(chunk, request.frames - start) for start in range(0, request.frames, chunk)}
-        return {"compiled_graphs": 1 + (len(chunks) if self.decoder else 0)}
+        decoders = len(chunks) if self.decoder else 0
+        return {"compiled_graphs": pipeline.denoiser_shapes + decoders}
 
     def apply(self, pipeline: Pipeline) -> None:
         torch.set_float32_matmul_precision("high")

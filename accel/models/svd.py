@@ -31,6 +31,8 @@ class Pipeline:
 
     noise: `request -> [1, frames, channels, h, w]`; methods may wrap it, too. added_stages: owner,
     attribute and name of calls that a method adds. tallies: counters that a method keeps, by name.
+    denoiser_shapes: how many shapes the denoiser's input has; compiled, each is a graph of its own.
+    warm_steps: most steps of a warm-up; a method that adds a shape raises it until all are shown.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Pipeline:
         self.noise: Callable[[Request], torch.Tensor] = self._noise
         self.added_stages: list[tuple[Any, str, str]] = []
         self.tallies: dict[str, Callable[[], int]] = {}
+        self.denoiser_shapes = 1
+        self.warm_steps = WARM_STEPS[self.device.type]
         diffusers.set_progress_bar_config(disable=True)
         self._check_size(request)
 
@@ -57,7 +61,7 @@ class Pipeline:
 
     def warm(self) -> torch.Tensor:
         """The same shapes as a generation in a few steps, so that nothing is first at work."""
-        steps = min(self.request.steps, WARM_STEPS[self.device.type])
+        steps = min(self.request.steps, self.warm_steps)
         return self.generate(replace(self.request, steps=steps))
 
     def stages(self) -> list[tuple[Any, str, str]]:
