@@ -18,7 +18,7 @@ from accel.errors import InvalidRequestError
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["FewerSteps"]
+__all__ = ["FewerSteps", "nearness", "speed"]
 
 
 OVERHEAD = 3.3
@@ -52,14 +52,7 @@ class FewerSteps(Method):
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Speed by the request's steps; nearness to the reference by the step count."""
-        _, near, ceiling, motion = next(row for row in NEARNESS if self.steps >= row[0])
-        shares = (request.steps + OVERHEAD) / (self.steps + OVERHEAD)
-        return (
-            Claim("speedup", at_least=0.9 * shares),
-            *(Claim(m, at_least=-by, at_most=by, delta=True) for m, by in near.items()),
-            Claim("lpips", at_most=ceiling),
-            Claim("motion_ratio", at_least=1 / motion, at_most=motion),
-        )
+        return (speed(request, self.steps), *nearness(self.steps))
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if self.steps < pipeline.request.steps:
@@ -74,3 +67,21 @@ class FewerSteps(Method):
 
     def apply(self, pipeline: Pipeline) -> None:
         pipeline.request = self.requested(pipeline.request)
+
+
+def speed(request: Request, calls: float) -> Claim:
+    """The claim of a method that calls the denoiser `calls` times where the reference does steps.
+
+    A part of a call is what takes that part of its time.
+    """
+    return Claim("speedup", at_least=0.9 * (request.steps + OVERHEAD) / (calls + OVERHEAD))
+
+
+def nearness(steps: int) -> tuple[Claim, ...]:
+    """How near to the reference so many steps of its own sampler are, at least 1."""
+    _, near, ceiling, motion = next(row for row in NEARNESS if steps >= row[0])
+    return (
+        *(Claim(m, at_least=-by, at_most=by, delta=True) for m, by in near.items()),
+        Claim("lpips", at_most=ceiling),
+        Claim("motion_ratio", at_least=1 / motion, at_most=motion),
+    )
