@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from textwrap import fill
 
 from accel.errors import AccelError
 from accel.methods import METHODS
@@ -24,7 +25,7 @@ exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument
 (the verdicts decide the exit code of `accel compare`)"""
 
 METHOD_HELP = f"""\
-methods: {", ".join(METHODS)}.
+{fill(f"methods: {', '.join(METHODS)}.", 96)}
 A method's fields follow a colon, in order or by name: fewer_steps:15,
 int8_weight_only:backend=torchao. A plus makes a chain: fewer_steps:10+torch_compile."""
 

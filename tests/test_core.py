@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,8 +16,10 @@ from accel.methods import METHODS, from_repr, parse
 from accel.methods.fewer_steps import FewerSteps
 from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.methods.reference import Reference
+from accel.methods.sampler import Kind, Sampler
 from accel.methods.torch_compile import TorchCompile
 from accel.models import default_request
+from accel.report.tables import NUMBERS
 
 
 def test_all_is_sorted_and_importable():
@@ -60,10 +64,11 @@ def test_case_ids_are_what_the_design_says():
 STEPS = st.builds(FewerSteps, steps=st.integers(1, 50))
 INT8 = st.builds(Int8WeightOnly, backend=st.sampled_from(["module", "torchao"]))
 COMPILED = st.builds(TorchCompile, decoder=st.booleans())
+SAMPLERS = st.builds(Sampler, st.sampled_from(get_args(Kind)), st.integers(1, 50))
 CHAINS = st.builds(Chain, st.tuples(STEPS, INT8, COMPILED))
 
 
-@given(st.one_of(st.just(Reference()), STEPS, INT8, COMPILED, CHAINS))
+@given(st.one_of(st.just(Reference()), STEPS, INT8, COMPILED, SAMPLERS, CHAINS))
 def test_repr_evaluates_back(method):
     assert from_repr(repr(method)) == method
 
@@ -82,6 +87,7 @@ def test_different_methods_have_different_slugs(one, other):
         ("int8_weight_only:backend=torchao", Int8WeightOnly("torchao")),
         ("torch_compile:decoder=true", TorchCompile(decoder=True)),
         ("torch_compile:mode=max-autotune", TorchCompile("max-autotune")),
+        ("sampler:heun,5", Sampler("heun", 5)),
         ("fewer_steps:10+torch_compile", Chain((FewerSteps(10), TorchCompile()))),
     ],
 )
@@ -121,11 +127,12 @@ def test_unknown_models_and_weights_name_the_nearest():
 
 
 def test_every_method_has_its_card():
-    for target, summary in METHODS.values():
+    for name, (target, summary) in METHODS.items():
         module = __import__(target.partition(":")[0], fromlist=["x"])
         assert "Source:" in module.__doc__
         assert "Costs:" in module.__doc__
-        assert summary.startswith("M")
+        number = f"{NUMBERS[name]}: " if name in NUMBERS else ""
+        assert re.match(r"(M\d: )?", summary)[0] == number
 
 
 def test_a_chain_claims_the_gains_of_all_and_the_quality_of_the_loosest():

@@ -34,6 +34,10 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.distilled:Distilled",
         "M4: a student's weights under the ordinary sampler",
     ),
+    "sampler": (
+        "accel.methods.sampler:Sampler",
+        "another sampler: Align Your Steps, Heun or DPM++ 2M",
+    ),
     "keyframes": (
         "accel.methods.keyframes:Keyframes",
         "M6: every n-th frame, and RIFE for those between",

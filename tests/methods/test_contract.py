@@ -20,6 +20,9 @@ CONFIGURED = {
     "torch_compile": "torch_compile:backend=aot_eager,decoder=true",
     "fewer_steps": "fewer_steps:3",
     "distilled": "distilled:weights={student}",
+    "sampler ays": "sampler:ays,3",
+    "sampler heun": "sampler:heun,2",
+    "sampler dpmpp": "sampler:dpmpp,3",
     "keyframes": "keyframes:4",
     "lcm": "lcm:3,weights={student}",
 }
@@ -71,9 +74,11 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "int8_weight_only",
         "int8_weight_only:torchao",
         "torch_compile",
-        "keyframes:4",
         "distilled:weights={student}",
         "lcm:weights={student}",
+        "sampler:ays,3",
+        "sampler:heun,2",
+        "keyframes:4",
     ],
 )
 def test_applied_twice_is_refused(tiny_folder, text):
