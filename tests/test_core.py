@@ -14,6 +14,7 @@ from accel.core import Case, Request
 from accel.errors import InvalidRequestError, UnknownNameError
 from accel.methods import METHODS, from_repr, parse
 from accel.methods.fewer_steps import FewerSteps
+from accel.methods.guidance_interval import GuidanceInterval
 from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.methods.reference import Reference
 from accel.methods.sampler import Kind, Sampler
@@ -65,10 +66,11 @@ STEPS = st.builds(FewerSteps, steps=st.integers(1, 50))
 INT8 = st.builds(Int8WeightOnly, backend=st.sampled_from(["module", "torchao"]))
 COMPILED = st.builds(TorchCompile, decoder=st.booleans())
 SAMPLERS = st.builds(Sampler, st.sampled_from(get_args(Kind)), st.integers(1, 50))
+INTERVALS = st.builds(GuidanceInterval, st.floats(0, 0.5, exclude_max=True), st.floats(0.5, 1))
 CHAINS = st.builds(Chain, st.tuples(STEPS, INT8, COMPILED))
 
 
-@given(st.one_of(st.just(Reference()), STEPS, INT8, COMPILED, SAMPLERS, CHAINS))
+@given(st.one_of(st.just(Reference()), STEPS, INT8, COMPILED, SAMPLERS, INTERVALS, CHAINS))
 def test_repr_evaluates_back(method):
     assert from_repr(repr(method)) == method
 
@@ -88,6 +90,7 @@ def test_different_methods_have_different_slugs(one, other):
         ("torch_compile:decoder=true", TorchCompile(decoder=True)),
         ("torch_compile:mode=max-autotune", TorchCompile("max-autotune")),
         ("sampler:heun,5", Sampler("heun", 5)),
+        ("guidance_interval:0,stop=0.5", GuidanceInterval(0.0, 0.5)),
         ("fewer_steps:10+torch_compile", Chain((FewerSteps(10), TorchCompile()))),
     ],
 )
@@ -99,7 +102,7 @@ def test_methods_parse_from_the_command_line(text, method):
     ("text", "message"),
     [
         ("fewer_step", "unknown method 'fewer_step'; did you mean 'fewer_steps'?"),
-        ("xyz", "choose from: fewer_steps, int8_weight_only"),
+        ("xyz", "choose from: fewer_steps, guidance_interval, int8_weight_only"),
         ("fewer_steps:0", "steps is 0; give 1 or more"),
         ("fewer_steps", "missing 1 required positional argument: 'steps'; the fields are: steps"),
         ("fewer_steps:size=3", "unexpected keyword argument 'size'; the fields are: steps"),

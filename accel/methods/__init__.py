@@ -38,6 +38,10 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.sampler:Sampler",
         "another sampler: Align Your Steps, Heun or DPM++ 2M",
     ),
+    "guidance_interval": (
+        "accel.methods.guidance_interval:GuidanceInterval",
+        "classifier-free guidance on the middle steps only",
+    ),
     "keyframes": (
         "accel.methods.keyframes:Keyframes",
         "M6: every n-th frame, and RIFE for those between",

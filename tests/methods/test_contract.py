@@ -23,6 +23,7 @@ CONFIGURED = {
     "sampler ays": "sampler:ays,3",
     "sampler heun": "sampler:heun,2",
     "sampler dpmpp": "sampler:dpmpp,3",
+    "guidance_interval": "guidance_interval",
     "keyframes": "keyframes:4",
     "lcm": "lcm:3,weights={student}",
 }
@@ -78,6 +79,7 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "lcm:weights={student}",
         "sampler:ays,3",
         "sampler:heun,2",
+        "guidance_interval",
         "keyframes:4",
     ],
 )
