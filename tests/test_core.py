@@ -102,7 +102,7 @@ def test_methods_parse_from_the_command_line(text, method):
     ("text", "message"),
     [
         ("fewer_step", "unknown method 'fewer_step'; did you mean 'fewer_steps'?"),
-        ("xyz", "choose from: fewer_steps, guidance_interval, int8_weight_only"),
+        ("xyz", "choose from: distilled, fewer_steps, guidance_interval, int8_weight_only"),
         ("fewer_steps:0", "steps is 0; give 1 or more"),
         ("fewer_steps", "missing 1 required positional argument: 'steps'; the fields are: steps"),
         ("fewer_steps:size=3", "unexpected keyword argument 'size'; the fields are: steps"),

@@ -16,14 +16,11 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 
 from accel.errors import InvalidRequestError
 
-__all__ = ["GRID", "ConsistencyScheduler", "consistency_sigmas"]
-
-GRID = 40
-"""Noise levels that a student may start a step from."""
+__all__ = ["ConsistencyScheduler", "consistency_sigmas"]
 
 
 def consistency_sigmas(
-    steps: int, grid: int = GRID, low: float = 0.002, high: float = 700.0, rho: float = 7.0
+    steps: int, grid: int = 40, low: float = 0.002, high: float = 700.0, rho: float = 7.0
 ) -> torch.Tensor:
     """Noise levels of 1 to `grid` steps, float64 [steps + 1]; the last is 0.
 
@@ -51,7 +48,7 @@ class ConsistencyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
-        num_train_timesteps: int = GRID,
+        num_train_timesteps: int = 40,
         sigma_min: float = 0.002,
         sigma_max: float = 700.0,
         rho: float = 7.0,

@@ -144,3 +144,11 @@ def test_four_unguided_steps_are_claimed_4_6_times_as_fast():
     (claim,) = Lcm().claims(default_request("svd-xt", "untrained"))
     assert claim.metric == "speedup"
     assert claim.at_least == pytest.approx(0.9 * 28.3 / (4 * 0.55 + 3.3))
+
+
+def test_guided_steps_may_be_thinned_out(tiny_folder, student):
+    chain = parse(f"lcm:4,2.0,weights={student}+guidance_interval")
+    pipeline = tiny(tiny_folder, chain, steps=5)
+    chain.apply(pipeline)
+    pipeline.generate(pipeline.request)
+    assert pipeline.tallies["unguided_steps"]() == chain.expected(pipeline)["unguided_steps"] == 2
