@@ -73,8 +73,7 @@ def load(case: Case, device: str) -> Pipeline:
         "untrained": lambda: _untrained(model, dtype, device),
         "pretrained": lambda: _from_folder(pretrained_folder(model, case.path), dtype),
     }
-    trained = case.weights != "untrained"
-    return Pipeline(sources[case.weights]().to(device, dtype), case.request, trained)
+    return Pipeline(sources[case.weights]().to(device, dtype), case.request, case.weights)
 
 
 def pretrained_folder(model: Model, path: str | None = None) -> Path:

@@ -1,25 +1,32 @@
 """Distilled weights for the UNet: where they come from, and how they are put in.
 
-AnimateLCM-SVD-xt is one safetensors file of all the UNet's tensors, under diffusers' names.
+AnimateLCM-SVD-xt is one safetensors file of all the UNet's tensors, under diffusers' names. The
+mini model's student is shipped as low-rank changes of its UNet.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
 from accel.errors import IntegrityError, MissingWeightsError, NoEffectError
 from accel.methods.int8_weight_only import count_int8_linears
+from accel.models import low_rank
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["put_in", "refusal"]
+__all__ = ["MINI", "fingerprint", "put_in", "refusal"]
+
+ZOO = Path(__file__).parent.parent / "zoo" / "weights"
+MINI = Path("lcm") / "low_rank.safetensors"
+"""The mini model's student, in the folder of the zoo's weights."""
 
 HOW = (
     "get AnimateLCM-SVD-xt.safetensors (6.1 GB, fp32) from wangfuyun/AnimateLCM-SVD-xt on the hub, "
@@ -27,21 +34,31 @@ HOW = (
 )
 
 
+def fingerprint(folder: Path) -> str:
+    """sha256 of the weights of a UNet in the diffusers layout, hexadecimal."""
+    digest = sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def refusal(pipeline: Pipeline, weights: str) -> str | None:
     """Why no student can be put into this pipeline, or None."""
     if count_int8_linears(pipeline.denoiser):
         return "the UNet's weights are int8 already; put int8_weight_only after it"
-    if weights or not pipeline.trained:
+    if weights or pipeline.weights == "untrained":
         return None
-    return f"these weights are no student's: {HOW}"
+    if pipeline.weights == "pretrained":
+        return f"these weights are no student's: {HOW}"
+    return None if (ZOO / MINI).is_file() else f"mini has no student yet: {_how_to_distil()}"
 
 
 def put_in(pipeline: Pipeline, weights: str) -> None:
     """Replace the UNet's parameters by a student's, and tally them as `student_tensors`.
 
-    weights: a safetensors file with exactly the UNet's tensors, in any floating-point type.
-    Untrained pipelines take none: theirs are the UNet's own with their signs turned, another random
-    network of the same size, for time and memory do not depend on the values.
+    weights: a safetensors file with exactly the UNet's tensors, in any floating-point type. Without
+    one, mini takes the student that is shipped, and untrained pipelines their own parameters with
+    the signs turned: another random network, for time and memory do not depend on the values.
 
     Raises MissingWeightsError without a file, IntegrityError for a file of another network,
     NoEffectError if a student is in already.
@@ -49,12 +66,14 @@ def put_in(pipeline: Pipeline, weights: str) -> None:
     if "student_tensors" in pipeline.tallies:
         raise NoEffectError("the pipeline holds a student's weights already; applied twice?")
     network = pipeline.denoiser
-    if not weights and not pipeline.trained:
+    if weights or pipeline.weights == "pretrained":
+        _load(network, weights)
+    elif pipeline.weights == "mini":
+        _add_mini(network)
+    else:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.neg_()
-    else:
-        _load(network, weights)
     pipeline.tallies["student_tensors"] = lambda: len(network.state_dict())
 
 
@@ -68,3 +87,18 @@ def _load(network: nn.Module, weights: str) -> None:
         raise IntegrityError(
             f"{weights} does not hold the tensors of this UNet: {text[:300]}; {HOW}"
         ) from error
+
+
+def _add_mini(network: nn.Module, zoo: Path = ZOO) -> None:
+    path = zoo / MINI
+    if not path.is_file():
+        raise MissingWeightsError(f"{path} is missing; {_how_to_distil()}")
+    with safe_open(path, "pt") as file:
+        base = (file.metadata() or {}).get("base")
+    if base != fingerprint(zoo / "svd" / "unet"):
+        raise IntegrityError(f"{path} was distilled from another UNet; {_how_to_distil()}")
+    low_rank.add(network, load_file(path))
+
+
+def _how_to_distil() -> str:
+    return "distil one with `python -m accel.zoo.train_lcm`"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from accel.core import Request
+from accel.core import Request, Weights
 from accel.errors import InvalidRequestError
 from accel.models.images import load_image
 
@@ -27,7 +27,7 @@ class Pipeline:
     denoiser: the UNet, whose weights methods edit in place. request: data, replaced.
     generate: `request -> frames`, a float tensor [frames, 3, height, width] in [0, 1] (or
     latents [frames, channels, height / 8, width / 8]); methods may wrap it, wraps nest.
-    trained: False if the parameters are random.
+    weights: pretrained, mini or untrained, as in its case.
 
     noise: `request -> [1, frames, channels, h, w]`; methods may wrap it, too. added_stages: owner,
     attribute and name of calls that a method adds. tallies: counters that a method keeps, by name.
@@ -36,11 +36,14 @@ class Pipeline:
     """
 
     def __init__(
-        self, diffusers: StableVideoDiffusionPipeline, request: Request, trained: bool = True
+        self,
+        diffusers: StableVideoDiffusionPipeline,
+        request: Request,
+        weights: Weights = "pretrained",
     ) -> None:
         self.diffusers = diffusers
         self.request = request
-        self.trained = trained
+        self.weights = weights
         self.image = load_image(request.image, request.width, request.height)
         self.generate: Callable[[Request], torch.Tensor] = self._generate
         self.noise: Callable[[Request], torch.Tensor] = self._noise

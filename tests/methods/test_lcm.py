@@ -69,7 +69,7 @@ def test_the_seed_decides_all_noise_and_the_later_noise_is_not_the_first(tiny_fo
 
 def test_an_untrained_pipeline_needs_no_file(tiny_folder):
     trained = tiny(tiny_folder, Lcm())
-    untrained = Pipeline(trained.diffusers, trained.request, trained=False)
+    untrained = Pipeline(trained.diffusers, trained.request, "untrained")
     before = {name: value.clone() for name, value in untrained.denoiser.state_dict().items()}
     assert Lcm().refuses(untrained) is None
     Lcm().apply(untrained)
@@ -148,7 +148,7 @@ def test_four_unguided_steps_are_claimed_4_6_times_as_fast():
 
 def test_guided_steps_may_be_thinned_out(tiny_folder, student):
     chain = parse(f"lcm:4,2.0,weights={student}+guidance_interval")
-    pipeline = tiny(tiny_folder, chain, steps=5)
+    pipeline = tiny(tiny_folder, chain)
     chain.apply(pipeline)
     pipeline.generate(pipeline.request)
     assert pipeline.tallies["unguided_steps"]() == chain.expected(pipeline)["unguided_steps"] == 2

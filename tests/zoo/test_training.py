@@ -10,12 +10,14 @@ import torch
 from diffusers import StableVideoDiffusionPipeline
 from PIL import Image
 
-from accel.zoo import train_clip, train_unet, train_vae
+from accel.errors import IntegrityError, MissingWeightsError
+from accel.models import students
+from accel.zoo import train_clip, train_lcm, train_unet, train_vae
 from accel.zoo.clip import load_clip
-from accel.zoo.conditioning import draw_sigma, noised
+from accel.zoo.conditioning import Conditions, draw_sigma, noised
 from accel.zoo.training import Ring, learning_rate
 
-COMMANDS = {"clip": train_clip, "vae": train_vae, "unet": train_unet}
+COMMANDS = {"clip": train_clip, "vae": train_vae, "unet": train_unet, "lcm": train_lcm}
 
 
 def train(name: str, folder: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +52,66 @@ def test_train_resume_assemble_and_generate(
     assert frames.shape == (1, 3, 128, 128, 3)
     assert np.isfinite(frames).all()
     assert pipeline.scheduler.config.sigma_max == 700
+    student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
+
+
+def student_fits_its_teacher_alone(unet: torch.nn.Module, zoo: Path) -> None:
+    before = {name: value.clone() for name, value in unet.state_dict().items()}
+    students._add_mini(unet, zoo)
+    moved = [not torch.equal(value, before[name]) for name, value in unet.state_dict().items()]
+    assert 0 < sum(moved) < len(moved)
+    weights = zoo / "svd/unet/diffusion_pytorch_model.fp16.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(IntegrityError, match="distilled from another UNet"):
+        students._add_mini(unet, zoo)
+    (zoo / students.MINI).unlink()
+    with pytest.raises(MissingWeightsError, match=r"python -m accel\.zoo\.train_lcm"):
+        students._add_mini(unet, zoo)
+
+
+class Oracle:
+    """Answers with the exact v, for it knows the clean latents."""
+
+    def __init__(self, latents: torch.Tensor) -> None:
+        self.latents = latents
+
+    def __call__(self, sample, time, embedding, ids, return_dict) -> tuple[torch.Tensor]:
+        level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
+        norm = (level.square() + 1).sqrt()
+        x = sample[:, :, : self.latents.shape[2]] * norm
+        return ((x / norm.square() - self.latents) * norm / level,)
+
+
+def conditions(n: int) -> Conditions:
+    return Conditions(torch.ones(n, 1, 4), torch.ones(n, 8, 4, 4), torch.ones(n, 3))
+
+
+def test_a_teacher_that_knows_the_answer_leads_straight_to_it() -> None:
+    torch.manual_seed(0)
+    latents, eps = torch.randn(3, 2, 8, 4, 4), torch.randn(3, 2, 8, 4, 4)
+    sigma, after = torch.tensor([2.0, 0.5, 10.0]), torch.tensor([1.0, 0.0, 9.0])
+    high, low = (level.reshape(-1, 1, 1, 1, 1) for level in (sigma, after))
+    x = latents + high * eps
+    later = train_lcm.solved(Oracle(latents), x, sigma, after, conditions(3))
+    assert torch.allclose(later, latents + low * eps, atol=1e-4)
+
+
+def test_a_student_that_knows_the_answer_has_no_loss() -> None:
+    torch.manual_seed(0)
+    latents = torch.randn(64, 1, 8, 4, 4)
+    oracle = Oracle(latents)
+    nets = train_lcm.Nets(oracle, oracle, oracle)
+    assert float(train_lcm.consistency_loss(nets, latents, conditions(64))) < 1e-3
+    wrong = train_lcm.Nets(Oracle(latents + 0.1), oracle, oracle)
+    assert float(train_lcm.consistency_loss(wrong, latents, conditions(64))) > 0.03
+
+
+def test_guidance_rises_from_the_first_frame_to_the_last() -> None:
+    scale = train_lcm.guidance(100, 5, torch.device("cpu"))
+    assert scale.shape == (100, 5, 1, 1, 1)
+    assert (scale.diff(dim=1) > 0).all()
+    assert 1 <= float(scale[:, 0].min()) <= float(scale[:, 0].max()) <= 1.5
+    assert 2 <= float(scale[:, -1].min()) <= float(scale[:, -1].max()) <= 3
 
 
 def test_v_target_recovers_the_clean_latents() -> None:

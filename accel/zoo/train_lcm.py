@@ -1,0 +1,128 @@
+"""Distil the mini UNet into a latent-consistency student, kept as low-rank changes.
+
+    python -m accel.zoo.train_lcm --minutes 5
+
+Needs the whole pipeline in --out. From one of the 40 noise levels of AnimateLCM-SVD's sampler the
+student predicts the clean clip; its goal is what its own moving average predicts one level lower,
+where one Euler step of the guided teacher leads. From the lowest level that step is the goal.
+Source: Wang et al. 2024 (arXiv:2402.00769).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNetSpatioTemporalConditionModel
+from safetensors.torch import save_file
+from torch import Tensor
+
+from accel.models import low_rank
+from accel.models.lcm import consistency_sigmas
+from accel.models.students import MINI, fingerprint
+from accel.zoo.conditioning import Conditions
+from accel.zoo.train_unet import COMPILED, REFRESH, Bank, fill, lengths
+from accel.zoo.training import WEIGHTS, Training, autocast, parse, scene_seeds
+
+RANK = 16
+DECAY = 0.95  # of the goal's moving average
+HUBER = 1e-3
+GUIDANCE = ((1.0, 1.5), (2.0, 3.0))  # drawn for the first and for the last frame
+
+Network = Callable[..., tuple[Tensor]]
+
+
+@dataclass(frozen=True)
+class Nets:
+    """student: trained. goal: its moving average. teacher: as it was."""
+
+    student: Network
+    goal: Network
+    teacher: Network
+
+
+def clean(network: Network, x: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
+    """Clean latents that the network predicts from x [n, T, C, h, w] at noise levels [n]."""
+    level = sigma.reshape(-1, 1, 1, 1, 1)
+    norm = (level.square() + 1).sqrt()
+    image = given.image[:, None].expand(-1, x.shape[1], -1, -1, -1)
+    sample = torch.cat([x / norm, image], 2)
+    v = network(sample, sigma.log() / 4, given.embedding, given.ids, return_dict=False)[0]
+    return x / norm.square() - v.float() * (level / norm)
+
+
+def guidance(n: int, frames: int, device: torch.device) -> Tensor:
+    """Random guidance [n, frames, 1, 1, 1], linear from the first frame to the last."""
+    ends = [low + (high - low) * torch.rand(n, 1, device=device) for low, high in GUIDANCE]
+    ramp = torch.linspace(0, 1, frames, device=device)
+    return torch.lerp(ends[0], ends[1], ramp)[..., None, None, None]
+
+
+@torch.no_grad()
+def solved(teacher: Network, x: Tensor, sigma: Tensor, after: Tensor, given: Conditions) -> Tensor:
+    """x one Euler step of the guided teacher later, at noise levels `after` [n]."""
+    nothing = Conditions(
+        torch.zeros_like(given.embedding), torch.zeros_like(given.image), given.ids
+    )
+    with_it, without = (clean(teacher, x, sigma, own) for own in (given, nothing))
+    own = without + guidance(len(x), x.shape[1], x.device) * (with_it - without)
+    ratio = (after / sigma).reshape(-1, 1, 1, 1, 1)
+    return own + ratio * (x - own)
+
+
+def consistency_loss(nets: Nets, latents: Tensor, given: Conditions) -> Tensor:
+    """Pseudo-Huber distance of the student's clean latents [n, T, C, h, w] to their goal."""
+    levels = consistency_sigmas(40).float().to(latents.device)
+    pick = torch.randint(40, (len(latents),), device=latents.device)
+    sigma, after = levels[pick], levels[pick + 1]
+    x = latents + sigma.reshape(-1, 1, 1, 1, 1) * torch.randn_like(latents)
+    with torch.no_grad():
+        later = solved(nets.teacher, x, sigma, after, given)
+        last = (after == 0).reshape(-1, 1, 1, 1, 1)
+        goal = clean(nets.goal, later, after.clamp(min=float(levels[-2])), given)
+        goal = torch.where(last, later, goal)
+    difference = clean(nets.student, x, sigma, given) - goal
+    distance = (difference.square() + HUBER**2).sqrt() - HUBER
+    weight = (sigma - after).pow(-0.1).reshape(-1, 1, 1, 1, 1)
+    return (weight * distance).mean()
+
+
+def main() -> None:
+    plan = parse("Distil the mini UNet.", WEIGHTS, minutes=5, batch=64)
+    torch.manual_seed(plan.seed)
+    folder = plan.out / "svd" / "unet"
+    teacher = UNetSpatioTemporalConditionModel.from_pretrained(
+        folder, variant="fp16", dtype=torch.float32
+    ).to(plan.device)
+    student = copy.deepcopy(teacher)
+    low_rank.make_trainable(student, RANK)
+    training = Training("lcm", student, plan, peak=1e-3)
+    goal = copy.deepcopy(student).requires_grad_(False)
+    pairs = list(goal.parameters()), [p.detach() for p in student.parameters()]
+    seeds = scene_seeds(plan, training.step)
+    bank = Bank(plan)
+    fill(bank, seeds)
+    quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in (student, teacher)]
+    queue = lengths(4096, plan.seed + training.step)
+
+    def loss_of(share: float) -> Tensor:
+        torch._foreach_lerp_(*pairs, 1 - DECAY)
+        length = queue[training.step % len(queue)]
+        if training.step % REFRESH == REFRESH - 1:
+            bank.add(length, next(seeds))
+        latents, given = bank.draw(length)
+        networks = quick if length == COMPILED else (student, teacher)
+        with autocast(plan.device):
+            return consistency_loss(Nets(networks[0], goal, networks[1]), latents, given)
+
+    training.run(loss_of)
+    if not plan.ranks.first:
+        return
+    with training.averaged():
+        found = {name: value.half().cpu() for name, value in low_rank.tensors(student).items()}
+    (plan.out / MINI).parent.mkdir(parents=True, exist_ok=True)
+    save_file(found, plan.out / MINI, {"base": fingerprint(folder)})
+
+
+if __name__ == "__main__":
+    main()
