@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from textwrap import fill
 
+from accel.advise import GOALS
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _measuring(commands, "bench", "measure methods and show one table of what each did")
     _measuring(commands, "refresh", "accept measured records as the baselines of their cases")
     _compare(commands)
+    _advise(commands)
     _report(commands)
     _fetch(commands)
     _doctor(commands)
@@ -164,6 +167,43 @@ def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--allow-inconclusive", action="store_true", help="turn exit code 3 into 0"
     )
     command.add_argument("--verbose", action="store_true", help="show the checks that pass, too")
+
+
+def _advise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(commands, "advise", "say which measured method to use, and why")
+    command.add_argument(
+        "folder", type=Path, metavar="DIR", help="run folder, or baselines/HARDWARE/GROUP"
+    )
+    command.add_argument("--goal", choices=GOALS, required=True, help="what matters")
+    command.add_argument(
+        "--max-vram", type=float, default=math.inf, metavar="GiB", help="most peak memory"
+    )
+    command.add_argument(
+        "--min-quality",
+        nargs="+",
+        type=_bound,
+        default=[],
+        metavar="METRIC=VALUE",
+        help="worst value allowed: lpips=0.05 is a ceiling, psnr=30 a floor",
+    )
+    command.add_argument(
+        "--quality",
+        type=Path,
+        metavar="DIR",
+        help="where the quality of the same methods is taken from, for untrained weights",
+    )
+    command.add_argument(
+        "--request", help="of the cases, as after the @ (default: the most cases')"
+    )
+    command.add_argument(
+        "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+    )
+
+
+def _bound(text: str) -> tuple[str, float]:
+    """`lpips=0.05` as a metric and its bound."""
+    metric, _, value = text.partition("=")
+    return metric, float(value)
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

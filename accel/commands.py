@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from accel import advise as advising
 from accel import baselines, metrics
 from accel.compare import compare_runs, compare_to_baselines, exit_code, read_run, render
 from accel.core import Case, Method, Record, Request
@@ -25,7 +26,7 @@ from accel.runner import Bench, Options, reference_of
 from accel.runs import RunFolder, default_folder
 from accel.verdict import Verdict
 
-__all__ = ["bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
+__all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
 
 STANDARD = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
 """What `bench` measures on any machine; on a GPU torch_compile too."""
@@ -111,6 +112,16 @@ def compare(options: Namespace) -> int:
     failures = RunFolder(options.other or options.run).failures()
     _tell(failures)
     return 1 if failures else exit_code(verdicts, options.allow_inconclusive)
+
+
+def advise(options: Namespace) -> int:
+    """`accel advise`: what to use for a goal; 1 if nothing is allowed."""
+    found = advising.judged(options.folder, options.baselines, options.request)
+    seen = advising.judged(options.quality, options.baselines) if options.quality else ()
+    bounds = advising.Bounds(options.max_vram, dict(options.min_quality))
+    advice = advising.advise(found, options.goal, bounds, seen)
+    print(advising.render(advice))
+    return 0 if advice.choice else 1
 
 
 def report(options: Namespace) -> int:
