@@ -19,7 +19,7 @@ from accel.models import MODELS, WEIGHTS
 __all__ = ["main", "parser"]
 
 EXIT_CODES = """\
-exit codes: 0 pass or improved, 1 regressed or collapsed,
+exit codes: 0 pass, improved or as expected, 1 regressed or collapsed,
 2 a bad argument, 3 missing, incomparable or inconclusive, 4 a defect of accel"""
 
 MEASURED_CODES = """\

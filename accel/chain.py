@@ -13,6 +13,7 @@ from accel.limits import family
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
+    from accel.verdict import Status
 
 __all__ = ["Chain"]
 
@@ -54,6 +55,10 @@ class Chain(Method):
                 other = found.get(key := (claim.metric, claim.delta), claim)
                 found[key] = claim.looser(other) if quality else claim.tighter(other)
         return tuple(found.values())
+
+    def must_fail(self) -> tuple[Status, ...]:
+        """What one part ruins, the others do not mend."""
+        return tuple(dict.fromkeys(s for method in self.methods for s in method.must_fail()))
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)

@@ -13,10 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from accel import advise as advising
 from accel import baselines, metrics
-from accel.compare import compare_runs, compare_to_baselines, exit_code, read_run, render
+from accel.compare import (
+    compare_runs,
+    compare_to_baselines,
+    exit_code,
+    judge_of,
+    read_run,
+    render,
+)
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
-from accel.gate import judge
 from accel.methods import METHODS, method_of, parse
 from accel.methods.fewer_steps import FewerSteps
 from accel.models import MODELS, WEIGHTS, default_request
@@ -24,7 +30,6 @@ from accel.models.images import image_array, load_image, photo_names
 from accel.plugin import gpu_count
 from accel.runner import Bench, Options, reference_of
 from accel.runs import RunFolder, default_folder
-from accel.verdict import Verdict
 
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
 
@@ -90,7 +95,7 @@ def refresh(options: Namespace) -> int:
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
     for record in records:
-        verdict = judge(record, None, method_of(record).claims(record.asked))
+        verdict = judge_of(record, None)
         if verdict.status == "collapsed":
             failures[record.case] = f"no baseline: {verdict.lines[0]}"
         else:
@@ -272,7 +277,7 @@ def _present(
     from accel.report.tables import show, table
 
     records = folder.records(cases)
-    verdicts = {record.case: _verdict(record, root).status for record in records}
+    verdicts = {record.case: judge_of(record, root).status for record in records}
     measured = [case for case in cases if case.judged and folder.record(case)]
     paths = {case.id: folder.frames_path(case) for case in measured}
     frames = {case: path for case, path in paths.items() if path.is_file()}
@@ -281,11 +286,6 @@ def _present(
     for path in write_report(folder.path, records, frames, image, verdicts, failures):
         print(f"wrote {path}")
     show(table(records, verdicts, failures), console)
-
-
-def _verdict(record: Record, root: Path) -> Verdict:
-    baseline = baselines.find(root, record.hardware, record.group, record.case)
-    return judge(record, baseline, method_of(record).claims(record.asked))
 
 
 def _read_run(folder: Path) -> Sequence[Record]:

@@ -15,7 +15,7 @@ from accel.limits import shown
 from accel.methods import method_of
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
-__all__ = ["compare_runs", "compare_to_baselines", "exit_code", "read_run", "render"]
+__all__ = ["compare_runs", "compare_to_baselines", "exit_code", "judge_of", "read_run", "render"]
 
 MethodOf = Callable[[Record], Method]
 Key = tuple[str, str]
@@ -55,14 +55,15 @@ def compare_to_baselines(
     method_of: makes a record's method again, for its claims. Raises BaselineError as `read_run`
     does, or for a broken baseline.
     """
-    return [
-        judge(
-            record,
-            find(root, record.hardware, record.group, record.case),
-            method_of(record).claims(record.asked),
-        )
-        for record in read_run(folder).values()
-    ]
+    found = read_run(folder).values()
+    return [judge_of(record, root, method_of) for record in found]
+
+
+def judge_of(record: Record, root: Path | None, method_of: MethodOf = method_of) -> Verdict:
+    """The verdict on a record by its method's word and its baseline under `root`, if given."""
+    method = method_of(record)
+    baseline = find(root, record.hardware, record.group, record.case) if root else None
+    return judge(record, baseline, method.claims(record.asked), must_fail=method.must_fail())
 
 
 def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[Verdict]:
@@ -75,8 +76,9 @@ def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[
     def verdict(key: Key) -> Verdict:
         if not (key in now and key in before):
             return _only(now.get(key) or before[key], old if key in now else new)
-        claims = method_of(now[key]).claims(now[key].asked)
-        return judge(now[key], before[key], claims, against="the old run")
+        method = method_of(now[key])
+        claims, must_fail = method.claims(now[key].asked), method.must_fail()
+        return judge(now[key], before[key], claims, against="the old run", must_fail=must_fail)
 
     return [verdict(key) for key in sorted({*before, *now})]
 

@@ -12,6 +12,7 @@ from accel.errors import BaselineError, InvalidRequestError
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
+    from accel.verdict import Status
 
 __all__ = [
     "FIDELITIES",
@@ -155,6 +156,13 @@ class Method(ABC):
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """What holds without a baseline when the reference is asked for `request`."""
+        return ()
+
+    def must_fail(self) -> tuple[Status, ...]:
+        """The verdicts that are allowed on its quality, of a method that is known to ruin it.
+
+        One of them is then "as expected", and everything else, a pass too, is a failure.
+        """
         return ()
 
     def refuses(self, pipeline: Pipeline) -> str | None:

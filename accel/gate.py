@@ -14,7 +14,7 @@ family speed: they prove that the acceleration is on. The margins are in accel.l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from math import expm1, inf, isfinite, log
 from typing import Any
 
@@ -33,7 +33,7 @@ from accel.limits import (
     family,
     shown,
 )
-from accel.verdict import Check, Family, Status, Verdict
+from accel.verdict import Check, Family, Status, Verdict, as_expected
 
 __all__ = ["Check", "Verdict", "is_judged", "is_timed", "judge"]
 
@@ -46,18 +46,22 @@ def judge(
     claims: Iterable[Claim] = (),
     limits: tuple[Limit, ...] = LIMITS,
     against: str = "the baseline",
+    must_fail: Sequence[Status] = (),
 ) -> Verdict:
-    """The verdict on a record. against: what messages call `baseline`."""
+    """The verdict on a record. against: what messages call `baseline`. must_fail: Method's."""
     binding = [claim for claim in (*claims, *_implied(record)) if _binds(claim, record)]
     checks = [
         *_collapse(record),
         *(_claim(record, claim) for claim in binding),
         *_gate_zero(record, {claim.metric for claim in binding}),
-        *_compare(record, baseline, limits, against),
     ]
+    declared = must_fail if is_judged(record) and not _defect(record.reference) else ()
+    checks = as_expected(checks, declared) if declared else checks
+    checks += _compare(record, baseline, limits, against)
     if defect := _defect(record.metrics) or _defect(record.reference):
         checks = [check for check in checks if check.family != "quality"]
-        checks.append(Check("quality", "sanity", "missing", f"quality not judged: {defect}"))
+        status: Status = "as expected" if "collapsed" in declared else "missing"
+        checks.append(Check("quality", "sanity", status, f"quality not judged: {defect}"))
     return Verdict(record, tuple(checks))
 
 

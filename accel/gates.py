@@ -98,7 +98,9 @@ class Gate:
             self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)
-        return judge(record, baseline, case.method.claims(case.request))
+        method = case.method
+        claims = method.claims(case.request)
+        return judge(record, baseline, claims, must_fail=method.must_fail())
 
     def _folder(self, device: str, path: str | None) -> Path:
         """Ids do not tell the folder of the weights, so that each has a run folder of its own."""

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from accel.core import Record
 
-__all__ = ["SEVERITY", "Check", "Family", "Status", "Verdict", "exit_code", "worst"]
+__all__ = [
+    "SEVERITY",
+    "Check",
+    "Family",
+    "Status",
+    "Verdict",
+    "as_expected",
+    "exit_code",
+    "worst",
+]
 
 Family = Literal["speed", "memory", "quality", "collapse"]
 Status = Literal[
-    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved", "pass"
-]
+    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved",
+    "as expected", "pass",
+]  # fmt: skip
 
 SEVERITY: tuple[Status, ...] = (
-    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved", "pass",
+    "collapsed", "regressed", "missing", "incomparable", "inconclusive", "improved",
+    "as expected", "pass",
 )  # fmt: skip
 """Worst first: the worst check is the verdict."""
 
@@ -24,7 +35,7 @@ SEVERITY: tuple[Status, ...] = (
 EXIT_CODES: dict[Status, int] = {
     "collapsed": 1, "regressed": 1,
     "missing": 3, "incomparable": 3, "inconclusive": 3,
-    "improved": 0, "pass": 0,
+    "improved": 0, "as expected": 0, "pass": 0,
 }  # fmt: skip
 
 
@@ -68,6 +79,23 @@ class Verdict:
 def worst(checks: Iterable[Check]) -> Status:
     """The status of several checks together; of none it is "missing": nothing was proved."""
     return min((check.status for check in checks), key=SEVERITY.index, default="missing")
+
+
+def as_expected(checks: Sequence[Check], must_fail: Sequence[Status]) -> list[Check]:
+    """The checks of a method whose quality must fail in one of these ways.
+
+    If it does, each check that says so is "as expected". If not, the gate is blind or the method
+    is better than it says: one more check fails.
+    """
+    video = [check for check in checks if check.family in ("quality", "collapse")]
+    if (found := worst(video)) not in must_fail:
+        text = f"quality is {found}; of this method it must be {' or '.join(must_fail)}"
+        return [*checks, Check("collapse", "must_fail", "regressed", text)]
+    return [_expected(c) if c in video and EXIT_CODES[c.status] == 1 else c for c in checks]
+
+
+def _expected(check: Check) -> Check:
+    return replace(check, status="as expected", message=f"{check.status}: {check.message}")
 
 
 def exit_code(verdicts: Iterable[Verdict], allow_inconclusive: bool = False) -> int:

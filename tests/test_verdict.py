@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.verdict import EXIT_CODES, SEVERITY, Check, Verdict, exit_code, worst
+from accel.verdict import EXIT_CODES, SEVERITY, Check, Verdict, as_expected, exit_code, worst
 from tests.examples import record
 
 repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=50)
@@ -26,6 +26,7 @@ def test_the_worst_status_wins(statuses):
     ("statuses", "code", "allowed"),
     [
         (("pass", "improved"), 0, 0),
+        (("pass", "as expected"), 0, 0),
         (("pass", "inconclusive"), 3, 0),
         (("incomparable",), 3, 0),
         (("missing", "regressed"), 1, 1),
@@ -41,3 +42,25 @@ def test_exit_codes(statuses, code, allowed):
 
 def test_a_verdict_without_checks_is_missing():
     assert Verdict(RECORD, ()).status == "missing"
+
+
+@repeatable
+@given(
+    st.lists(st.sampled_from(SEVERITY), min_size=1),
+    st.lists(st.sampled_from(SEVERITY)),
+    st.sampled_from([("regressed",), ("collapsed",), ("collapsed", "regressed")]),
+)
+def test_what_must_fail_fails_as_declared_or_not_at_all(video, other, must_fail):
+    checks = [Check("quality", "clip", status, "x") for status in video]
+    others = [Check("speed", "speedup", status, "x") for status in other]
+    found = as_expected([*checks, *others], must_fail)
+    assert [check for check in found if check.family == "speed"] == others
+    of_video = worst(check for check in found if check.family != "speed")
+    if worst(checks) in must_fail:
+        assert of_video not in ("collapsed", "regressed")
+        assert "as expected" in {check.status for check in found}
+    else:
+        assert found[-1].message == (
+            f"quality is {worst(checks)}; of this method it must be {' or '.join(must_fail)}"
+        )
+        assert of_video in ("collapsed", "regressed")
