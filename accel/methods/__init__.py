@@ -34,13 +34,9 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.distilled:Distilled",
         "M4: a student's weights under the ordinary sampler",
     ),
-    "sampler": (
-        "accel.methods.sampler:Sampler",
-        "another sampler: Align Your Steps, Heun or DPM++ 2M",
-    ),
-    "guidance_interval": (
-        "accel.methods.guidance_interval:GuidanceInterval",
-        "classifier-free guidance on the middle steps only",
+    "semi_structured": (
+        "accel.methods.semi_structured:SemiStructured",
+        "M5: 2:4 sparse Linear weights of the UNet, by magnitude, not tuned",
     ),
     "keyframes": (
         "accel.methods.keyframes:Keyframes",
@@ -49,6 +45,14 @@ METHODS: dict[str, tuple[str, str]] = {
     "lcm": (
         "accel.methods.lcm:Lcm",
         "M7: latent consistency, 1 to 8 steps of distilled weights",
+    ),
+    "sampler": (
+        "accel.methods.sampler:Sampler",
+        "another sampler: Align Your Steps, Heun or DPM++ 2M",
+    ),
+    "guidance_interval": (
+        "accel.methods.guidance_interval:GuidanceInterval",
+        "classifier-free guidance on the middle steps only",
     ),
 }
 """name -> ("module:Class", one-line summary)."""

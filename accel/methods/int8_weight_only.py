@@ -82,6 +82,13 @@ class Int8WeightOnly(Method):
             return (memory, quality)
         return (memory, quality, Claim("speedup", at_least=1 / 1.05))
 
+    def refuses(self, pipeline: Pipeline) -> str | None:
+        if "sparse_linears" in pipeline.tallies:
+            return (
+                "weights are 2:4 sparse, whose kernels take no int8 weights; choose one of the two"
+            )
+        return None
+
     def expected(self, pipeline: Pipeline) -> Counters:
         linears = sum(type(m) is nn.Linear for m in pipeline.denoiser.modules())
         return {"int8_linears": linears}

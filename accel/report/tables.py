@@ -32,6 +32,7 @@ NUMBERS = {
     "torch_compile": "M2",
     "fewer_steps": "M3",
     "distilled": "M4",
+    "semi_structured": "M5",
     "keyframes": "M6",
     "lcm": "M7",
 }

@@ -24,6 +24,8 @@ CONFIGURED = {
     "sampler heun": "sampler:heun,2",
     "sampler dpmpp": "sampler:dpmpp,3",
     "guidance_interval": "guidance_interval",
+    "semi_structured": "semi_structured",
+    "semi_structured feed_forward": "semi_structured:feed_forward",
     "keyframes": "keyframes:4",
     "lcm": "lcm:3,weights={student}",
 }
@@ -80,6 +82,7 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "sampler:ays,3",
         "sampler:heun,2",
         "guidance_interval",
+        "semi_structured",
         "keyframes:4",
     ],
 )
