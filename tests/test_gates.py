@@ -31,7 +31,7 @@ def group(device, model, weights, methods, *marks):
 @pytest.mark.parametrize(
     ("case", "device"),
     [
-        *group("cpu", "svd", "mini", METHODS),
+        *group("cpu", "svd", "mini", (*METHODS, "semi_structured")),
         *group("cuda", "svd", "mini", (*METHODS, "torch_compile"), pytest.mark.gpu),
         *group("cuda", "svd-xt", "untrained", (*METHODS, "torch_compile"), pytest.mark.gpu),
     ],
