@@ -114,15 +114,14 @@ def judged(folder: Path, baselines: Path, request: str | None = None) -> list[Ve
     request = request or counts.most_common(1)[0][0]
     if request not in counts:
         raise unknown_name("request", request, counts)
-    return [
-        judge(
-            record,
-            find(baselines, record.hardware, record.group, record.case) or record,
-            method_of(record).claims(record.asked),
-        )
-        for record in records
-        if record.case.partition("@")[2] == request
-    ]
+    asked = [record for record in records if record.case.partition("@")[2] == request]
+    return [_judged(record, baselines) for record in asked]
+
+
+def _judged(record: Record, baselines: Path) -> Verdict:
+    method = method_of(record)
+    baseline = find(baselines, record.hardware, record.group, record.case) or record
+    return judge(record, baseline, method.claims(record.asked), must_fail=method.must_fail())
 
 
 def _records(folder: Path) -> list[Record]:

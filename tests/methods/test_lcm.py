@@ -122,11 +122,12 @@ def test_bad_fields(text, named):
         parse(text)
 
 
-def test_the_student_comes_before_quantisation(tiny_folder, student):
-    chain = parse(f"int8_weight_only+lcm:weights={student}")
-    with pytest.raises(NotSupportedError, match="put int8_weight_only after it"):
+@pytest.mark.parametrize("other", ["int8_weight_only", "semi_structured"])
+def test_the_student_comes_before_what_changes_its_weights(tiny_folder, student, other):
+    chain = parse(f"{other}+lcm:weights={student}")
+    with pytest.raises(NotSupportedError, match=f"put {other} after it"):
         chain.apply(tiny(tiny_folder, chain))
-    chain = parse(f"lcm:weights={student}+int8_weight_only")
+    chain = parse(f"lcm:weights={student}+{other}")
     chain.apply(tiny(tiny_folder, chain))
 
 
