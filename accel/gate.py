@@ -28,6 +28,7 @@ from accel.limits import (
     MIN_PAIRS,
     MOTION,
     MOTION_RATIO,
+    NEAR,
     REQUIRED,
     Limit,
     family,
@@ -49,7 +50,8 @@ def judge(
     must_fail: Sequence[Status] = (),
 ) -> Verdict:
     """The verdict on a record. against: what messages call `baseline`. must_fail: Method's."""
-    binding = [claim for claim in (*claims, *_implied(record)) if _binds(claim, record)]
+    own = tuple(claims)
+    binding = [claim for claim in (*own, *_implied(record, own)) if _binds(claim, record)]
     checks = [
         *_collapse(record),
         *(_claim(record, claim) for claim in binding),
@@ -152,10 +154,12 @@ def _binds(claim: Claim, record: Record) -> bool:
     return is_timed(record)
 
 
-def _implied(record: Record) -> tuple[Claim, ...]:
-    """What the word `exact` says."""
-    exact = record.fidelity == "exact" and not record.case.startswith("reference@")
-    return (EXACT,) if exact else ()
+def _implied(record: Record, own: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """What the word of its fidelity says; a `faithful` method may claim another LPIPS itself."""
+    if record.fidelity == "new_sample" or record.case.startswith("reference@"):
+        return ()
+    near = () if NEAR.metric in {claim.metric for claim in own} else (NEAR,)
+    return (EXACT,) if record.fidelity == "exact" else near
 
 
 def _claim(record: Record, claim: Claim) -> Check:

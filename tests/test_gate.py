@@ -202,7 +202,7 @@ def test_quality_is_judged_only_where_it_means_something(group):
         ("psnr", 30.0, "regressed"),
         ("psnr", 55.0, "improved"),
         ("ssim", 0.9, "regressed"),
-        ("lpips", 0.2, "regressed"),
+        ("lpips", 0.04, "regressed"),
         ("tof", 0.5, "regressed"),
         ("clip", 0.985, "regressed"),
         ("clip", 0.955, "regressed"),
@@ -315,6 +315,14 @@ def test_exact_says_at_least_50_db():
     assert failing(judge(far, far)) == {"psnr": "regressed"}
     faithful = record({"psnr": 45.0})
     assert failing(judge(faithful, faithful)) == {}
+
+
+def test_faithful_says_at_most_0_05_lpips_unless_the_method_says_otherwise():
+    far = record({"lpips": 0.06})
+    assert failing(judge(far, far)) == {"lpips": "regressed"}
+    assert failing(judge(far, far, (Claim("lpips", at_most=0.1),))) == {}
+    other = record({"lpips": 0.06}, fidelity="new_sample")
+    assert failing(judge(other, other)) == {}
 
 
 def test_nothing_is_judged_by_a_reference_that_is_no_video():

@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.sparse import SparseSemiStructuredTensor, SparseSemiStructuredTensorCUSPARSELT
 
-from accel.core import Claim, Counters, Fidelity, Method, Request
+from accel.core import Counters, Fidelity, Method
 from accel.errors import NoEffectError, unknown_name
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import replace_linears
@@ -115,10 +115,6 @@ class SemiStructured(Method):
         if half and not torch.backends.cusparselt.is_available():
             return "this build of torch has no cuSPARSELt, which the 2:4 kernels are from"
         return None
-
-    def claims(self, request: Request) -> tuple[Claim, ...]:
-        """As near to the reference as 15 steps: of a quiet scene gate 0 passes a ruin, too."""
-        return (Claim("lpips", at_most=0.05),)
 
     def must_fail(self) -> tuple[Status, ...]:
         """Weights that were not tuned under the mask: a gate that passes their video is blind."""
