@@ -27,7 +27,7 @@ from accel.metrics.fidelity import lpips
 from accel.metrics.motion import Motion
 from accel.metrics.motion import motion as measure_motion
 from accel.stats import estimate
-from accel.zoo import train_clip, train_unet, world
+from accel.zoo import train_clip, train_unet, train_vae, world
 from accel.zoo.backgrounds import PATTERNS, held_out_photographs
 from accel.zoo.clip import load_clip
 from accel.zoo.scenes import STORIES
@@ -161,19 +161,28 @@ def _unclear(kinds: list[str]) -> float:
 
 @torch.no_grad()
 def reconstruction(pipeline: Pipeline, n: int) -> Numbers:
-    """PSNR of the VAE in dB: of procedural scenes, and of frames of held-out photographs."""
+    """PSNR of the VAE in dB: of procedural scenes, of frames of held-out photographs, and of
+    pictures that were moved by up to a cell after encoding (see train_vae).
+    """
     clips = held_out(2 * n, frames=8)
     values = [_vae_db(pipeline, clip) for clip in clips.video]
+    torch.manual_seed(0)
+    matrices = train_vae.moves(2 * n, torch.device("cpu"))[:, None].expand(-1, 8, -1, -1)
+    pairs = zip(clips.video, matrices, strict=True)
     return {
         "vae_db_patterns": float(np.mean(values[0::2])),
         "vae_db_photographs": float(np.mean(values[1::2])),
+        "vae_db_moved": float(np.mean([_vae_db(pipeline, *pair) for pair in pairs])),
     }
 
 
-def _vae_db(pipeline: Pipeline, frames: Tensor) -> float:
-    """Mean PSNR of frames [T, 3, H, W] in [0, 1]."""
+def _vae_db(pipeline: Pipeline, frames: Tensor, matrices: Tensor | None = None) -> float:
+    """Mean PSNR of frames [T, 3, H, W] in [0, 1]; matrices [T, 2, 3]: moved between the coders."""
     pixels = frames.to(pipeline.vae.device) * 2 - 1
     latents = pipeline.vae.encode(pixels).latent_dist.mode()
+    if matrices is not None:
+        latents = train_vae.moved(latents, matrices.to(latents.device))
+        frames = train_vae.moved(frames, matrices).clamp(0, 1)
     decoded = (pipeline.vae.decode(latents, num_frames=len(latents)).sample + 1) / 2
     return _db(decoded.clamp(0, 1).cpu().numpy(), frames.numpy())
 
