@@ -7,6 +7,7 @@ import pytest
 
 from accel.__main__ import main
 from accel.advise import GOALS, Bounds, advise, front, judged, render
+from accel.core import Claim
 from accel.errors import BaselineError, InvalidRequestError, UnknownNameError
 from accel.gate import judge
 from tests.examples import record
@@ -19,7 +20,7 @@ def verdict(name, speedup, process, lpips, fidelity="faithful", **metrics):
     """The verdict of a healthy method with these numbers, by itself."""
     numbers = {"speedup": speedup, "memory.peak.process_mib": process, "lpips": lpips, **metrics}
     own = replace(record(numbers, fidelity=fidelity), case=f"{name}@128x128x14-s25")
-    return judge(own, own)
+    return judge(own, own, (Claim("lpips", at_most=1.0),))
 
 
 SLOW = verdict("slow", 1.1, 900.0, 0.001)
@@ -100,9 +101,13 @@ def test_untrained_weights_take_their_quality_from_others():
 
 
 def test_a_failed_gate_of_the_stand_in_counts():
-    found = verdict("quick", 3.0, 1000.0, None)
+    own = replace(record(group="svd.untrained"), case="quick@576x1024x25-s25")
+    found = judge(own, own)
+    assert advise([found], "latency").choice.name == "quick"
     broken = verdict("quick", 1.0, 10.0, 0.0, sanity="grey: std 0.002")
-    assert advise([found], "latency", stand_ins=[broken]).choice is None
+    advice = advise([found], "latency", stand_ins=[broken])
+    assert advice.choice is None
+    assert "grey" in advice.left_out["quick"]
 
 
 def test_one_request_at_a_time():
