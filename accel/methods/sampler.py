@@ -6,8 +6,7 @@ How: the pipeline's scheduler is replaced by one of diffusers' others, see accel
 Costs: no memory and no preparation. Heun calls the denoiser 2 steps - 1 times, so that its 10 steps
 cost 19. The reference is itself off the exact path, by the error of 25 Euler steps: Align Your
 Steps shares that error and stays near. A second-order method sheds it, so that it differs more from
-the reference than as many Euler steps do, even where it is nearer to the exact path: on the mini
-model, from 15 steps on. With 10 it is farther from both.
+the reference than as many Euler steps do, even where it is nearer to the exact path.
 Source: Sabour et al. 2024 (arXiv:2404.14507); Karras et al. 2022 (arXiv:2206.00364), algorithm 1;
 Lu et al. 2022 (arXiv:2211.01095), algorithm 2.
 """
