@@ -75,8 +75,8 @@ def is_judged(record: Record) -> bool:
 def is_timed(record: Record) -> bool:
     """Whether the record's time tells of the method: full-size weights on a GPU.
 
-    Mini models wait for the host there: beside a busy neighbour one method's speed-up was 3.4x,
-    alone 5.4x, while those of the full size agreed to 0.5 %.
+    Mini models wait for the host there: on a machine whose other GPU was busy, too, one method's
+    speed-up was 5.4x once and 3.4x twice, while those of the full size agreed to 0.5 %.
     """
     return _weights(record) != "mini" and record.hardware != "cpu"
 
