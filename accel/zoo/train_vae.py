@@ -5,9 +5,9 @@
 Loss: L1 + multi-scale gradient L1 + LPIPS (`accel fetch` first) + a little KL. Half of the latents
 are moved and scaled before they are decoded, and compared with the picture moved and scaled alike:
 so a sprite that moves by part of a latent cell is to change its latents smoothly, and to leave the
-UNet less to learn (Kouzelis et al. 2025, arXiv:2502.09509). Afterwards each latent channel is scaled to unit
-RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the configuration's
-scaling_factor is 1 / std of the latents.
+UNet less to learn (Kouzelis et al. 2025, arXiv:2502.09509). Afterwards each latent channel is
+scaled to unit RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the
+configuration's scaling_factor is 1 / std of the latents.
 """
 
 import math
