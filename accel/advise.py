@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from accel.baselines import find, read
-from accel.compare import read_run
+from accel.compare import judge_of, read_run
 from accel.core import Record
 from accel.errors import BaselineError, InvalidRequestError, unknown_name
-from accel.gate import judge
 from accel.limits import shown
 from accel.methods import method_of
 from accel.verdict import Verdict
@@ -48,7 +47,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        return _method(self.record)
+        return self.record.slug
 
     @property
     def new_sample(self) -> bool:
@@ -110,18 +109,13 @@ def judged(folder: Path, baselines: Path, request: str | None = None) -> list[Ve
     a request that has none.
     """
     records = _records(folder)
-    counts = Counter(record.case.partition("@")[2] for record in records)
+    counts = Counter(record.request_slug for record in records)
     request = request or counts.most_common(1)[0][0]
     if request not in counts:
         raise unknown_name("request", request, counts)
-    asked = [record for record in records if record.case.partition("@")[2] == request]
-    return [_judged(record, baselines) for record in asked]
-
-
-def _judged(record: Record, baselines: Path) -> Verdict:
-    method = method_of(record)
-    baseline = find(baselines, record.hardware, record.group, record.case) or record
-    return judge(record, baseline, method.claims(record.asked), must_fail=method.must_fail())
+    asked = [record for record in records if record.request_slug == request]
+    kept = [find(baselines, r.hardware, r.group, r.case) or r for r in asked]
+    return [judge_of(r, method_of(r), b) for r, b in zip(asked, kept, strict=True)]
 
 
 def _records(folder: Path) -> list[Record]:
@@ -167,11 +161,11 @@ def advise(
     stand_ins: verdicts of the same methods whose quality stands for that of untrained weights.
     Raises InvalidRequestError for a goal that needs quality where none is known.
     """
-    seen = {_method(verdict.record): verdict for verdict in stand_ins}
+    seen = {verdict.record.slug: verdict for verdict in stand_ins}
     candidates: list[Candidate] = []
     left_out: dict[str, str] = {}
     for verdict in verdicts:
-        name = _method(verdict.record)
+        name = verdict.record.slug
         judges = [verdict, seen[name]] if name in seen else [verdict]
         quality = _quality(judges[-1].record)
         candidate = _candidate(verdict.record, quality)
@@ -188,14 +182,10 @@ def advise(
     return Advice(choice, _reason(goal, choice), best, left_out)
 
 
-def _method(record: Record) -> str:
-    return record.case.partition("@")[0]
-
-
 def _quality(record: Record) -> Mapping[str, object]:
     """The record's metrics; the reference's distances to itself are none."""
     own = {"lpips": 0.0, "tof": 0.0, "ssim": 1.0, "psnr": inf}
-    return {**own, **record.metrics} if _method(record) == "reference" else record.metrics
+    return {**own, **record.metrics} if record.is_reference else record.metrics
 
 
 def _candidate(record: Record, quality: Mapping[str, object]) -> Candidate | None:

@@ -14,13 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from accel import advise as advising
 from accel import baselines, metrics
 from accel.compare import (
-    compare_runs,
-    compare_to_baselines,
-    exit_code,
-    judge_of,
-    read_run,
-    render,
-)
+    compare_runs, compare_to_baselines, exit_code, judge_all, judge_of, read_run, render,
+)  # fmt: skip
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import METHODS, method_of, parse
@@ -95,7 +90,7 @@ def refresh(options: Namespace) -> int:
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
     for record in records:
-        verdict = judge_of(record, None)
+        verdict = judge_of(record, method_of(record), None)
         if verdict.status == "collapsed":
             failures[record.case] = f"no baseline: {verdict.lines[0]}"
         else:
@@ -277,7 +272,7 @@ def _present(
     from accel.report.tables import show, table
 
     records = folder.records(cases)
-    verdicts = {record.case: judge_of(record, root).status for record in records}
+    verdicts = {v.record.case: v.status for v in judge_all(records, root)}
     measured = [case for case in cases if case.judged and folder.record(case)]
     paths = {case.id: folder.frames_path(case) for case in measured}
     frames = {case: path for case, path in paths.items() if path.is_file()}
@@ -291,7 +286,7 @@ def _present(
 def _read_run(folder: Path) -> Sequence[Record]:
     """All records of a run folder, the reference first."""
     records = read_run(folder).values()
-    return sorted(records, key=lambda record: record.case.partition("@")[0] != "reference")
+    return sorted(records, key=lambda record: not record.is_reference)
 
 
 def _case_of(record: Record) -> Case:

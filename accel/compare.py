@@ -15,7 +15,15 @@ from accel.limits import shown
 from accel.methods import method_of
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
-__all__ = ["compare_runs", "compare_to_baselines", "exit_code", "judge_of", "read_run", "render"]
+__all__ = [
+    "compare_runs",
+    "compare_to_baselines",
+    "exit_code",
+    "judge_all",
+    "judge_of",
+    "read_run",
+    "render",
+]
 
 MethodOf = Callable[[Record], Method]
 Key = tuple[str, str]
@@ -55,15 +63,22 @@ def compare_to_baselines(
     method_of: makes a record's method again, for its claims. Raises BaselineError as `read_run`
     does, or for a broken baseline.
     """
-    found = read_run(folder).values()
-    return [judge_of(record, root, method_of) for record in found]
+    return judge_all(read_run(folder).values(), root, method_of)
 
 
-def judge_of(record: Record, root: Path | None, method_of: MethodOf = method_of) -> Verdict:
-    """The verdict on a record by its method's word and its baseline under `root`, if given."""
-    method = method_of(record)
-    baseline = find(root, record.hardware, record.group, record.case) if root else None
-    return judge(record, baseline, method.claims(record.asked), must_fail=method.must_fail())
+def judge_all(
+    records: Iterable[Record], root: Path, method_of: MethodOf = method_of
+) -> list[Verdict]:
+    """The verdict on each record against its baseline under `root`."""
+    return [judge_of(r, method_of(r), find(root, r.hardware, r.group, r.case)) for r in records]
+
+
+def judge_of(
+    record: Record, method: Method, baseline: Record | None, against: str = "the baseline"
+) -> Verdict:
+    """The verdict on a record by its method's word. against: what messages call `baseline`."""
+    claims, must_fail = method.claims(record.asked), method.must_fail()
+    return judge(record, baseline, claims, against=against, must_fail=must_fail)
 
 
 def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[Verdict]:
@@ -76,9 +91,7 @@ def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[
     def verdict(key: Key) -> Verdict:
         if not (key in now and key in before):
             return _only(now.get(key) or before[key], old if key in now else new)
-        method = method_of(now[key])
-        claims, must_fail = method.claims(now[key].asked), method.must_fail()
-        return judge(now[key], before[key], claims, against="the old run", must_fail=must_fail)
+        return judge_of(now[key], method_of(now[key]), before[key], "the old run")
 
     return [verdict(key) for key in sorted({*before, *now})]
 

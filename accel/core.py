@@ -15,17 +15,9 @@ if TYPE_CHECKING:
     from accel.verdict import Status
 
 __all__ = [
-    "FIDELITIES",
-    "SCHEMA",
-    "Case",
-    "Claim",
-    "Counters",
-    "Fidelity",
-    "Method",
-    "Metrics",
-    "Record",
-    "Request",
-]
+    "FIDELITIES", "SCHEMA", "Case", "Claim", "Counters", "Fidelity", "Method",
+    "Metrics", "Record", "Request",
+]  # fmt: skip
 
 SCHEMA = 1
 """Version of the record's JSON form; a baseline of another version is refused."""
@@ -256,6 +248,20 @@ class Record:
     fingerprint: Mapping[str, Any]
     run: Mapping[str, Any]
     schema: int = SCHEMA
+
+    @property
+    def slug(self) -> str:
+        """The method's part of the case id, as in `fewer_steps-15`."""
+        return self.case.partition("@")[0]
+
+    @property
+    def request_slug(self) -> str:
+        """The request's part of the case id, as in `576x1024x25-s25`."""
+        return self.case.partition("@")[2]
+
+    @property
+    def is_reference(self) -> bool:
+        return self.slug == "reference"
 
     @property
     def asked(self) -> Request:

@@ -156,7 +156,7 @@ def _binds(claim: Claim, record: Record) -> bool:
 
 def _implied(record: Record, own: tuple[Claim, ...]) -> tuple[Claim, ...]:
     """What the word of its fidelity says; a `faithful` method may claim another LPIPS itself."""
-    if record.fidelity == "new_sample" or record.case.startswith("reference@"):
+    if record.fidelity == "new_sample" or record.is_reference:
         return ()
     near = () if NEAR.metric in {claim.metric for claim in own} else (NEAR,)
     return (EXACT,) if record.fidelity == "exact" else near
@@ -205,7 +205,7 @@ def _gate_zero(record: Record, claimed: Container[str]) -> Iterator[Check]:
 
     M0 is not compared with itself.
     """
-    if not is_judged(record) or record.case.startswith("reference@"):
+    if not is_judged(record) or record.is_reference:
         return
     loose = record.fidelity == "new_sample"
     for metric, margins in GATE_ZERO.items():

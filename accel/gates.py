@@ -10,9 +10,9 @@ from typing import Any, Self
 import pytest
 
 from accel import baselines
+from accel.compare import judge_of
 from accel.core import Case, Method
 from accel.errors import AccelError
-from accel.gate import judge
 from accel.models import default_request
 from accel.runner import Bench, Options
 from accel.runs import RunFolder
@@ -98,9 +98,7 @@ class Gate:
             self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)
-        method = case.method
-        claims = method.claims(case.request)
-        return judge(record, baseline, claims, must_fail=method.must_fail())
+        return judge_of(record, case.method, baseline)
 
     def _folder(self, device: str, path: str | None) -> Path:
         """Ids do not tell the folder of the weights, so that each has a run folder of its own."""

@@ -176,7 +176,7 @@ def _column(record: Record, verdict: str) -> _Column:
     """M0 is its own reference, and its speed-up is 1 without an interval, by definition."""
     numbers: Metrics = {**record.counters, **record.metrics}
     reference = record.reference
-    if record.case.partition("@")[0] == "reference":
+    if record.is_reference:
         numbers = reference = {k: v for k, v in numbers.items() if not k.startswith("speedup")}
         numbers["speedup"] = 1.0
     return _Column(record.case, column_label(record.case), numbers, reference, verdict)
@@ -184,7 +184,7 @@ def _column(record: Record, verdict: str) -> _Column:
 
 def _title(records: Sequence[Record]) -> str:
     groups = dict.fromkeys(record.group for record in records)
-    requests = dict.fromkeys(record.case.partition("@")[2] for record in records)
+    requests = dict.fromkeys(record.request_slug for record in records)
     hardware = dict.fromkeys(record.hardware for record in records)
     return " · ".join(", ".join(words) for words in (groups, requests, hardware) if words)
 
