@@ -13,9 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from accel import advise as advising
 from accel import baselines, metrics
-from accel.compare import (
-    compare_runs, compare_to_baselines, exit_code, judge_all, judge_of, read_run, render,
-)  # fmt: skip
+from accel import compare as comparing
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import METHODS, method_of, parse
@@ -90,7 +88,7 @@ def refresh(options: Namespace) -> int:
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
     for record in records:
-        verdict = judge_of(record, method_of(record), None)
+        verdict = comparing.judge_of(record, method_of(record), None)
         if verdict.status == "collapsed":
             failures[record.case] = f"no baseline: {verdict.lines[0]}"
         else:
@@ -105,13 +103,13 @@ def compare(options: Namespace) -> int:
     A case that failed has no record and no verdict: it is named, and the exit code is 1.
     """
     if options.other:
-        verdicts = compare_runs(options.run, options.other)
+        verdicts = comparing.compare_runs(options.run, options.other)
     else:
-        verdicts = compare_to_baselines(options.run, options.baselines)
-    print(render(verdicts, options.verbose))
+        verdicts = comparing.compare_to_baselines(options.run, options.baselines)
+    print(comparing.render(verdicts, options.verbose))
     failures = RunFolder(options.other or options.run).failures()
     _tell(failures)
-    return 1 if failures else exit_code(verdicts, options.allow_inconclusive)
+    return 1 if failures else comparing.exit_code(verdicts, options.allow_inconclusive)
 
 
 def advise(options: Namespace) -> int:
@@ -272,7 +270,7 @@ def _present(
     from accel.report.tables import show, table
 
     records = folder.records(cases)
-    verdicts = {v.record.case: v.status for v in judge_all(records, root)}
+    verdicts = {v.record.case: v.status for v in comparing.judge_all(records, root)}
     measured = [case for case in cases if case.judged and folder.record(case)]
     paths = {case.id: folder.frames_path(case) for case in measured}
     frames = {case: path for case, path in paths.items() if path.is_file()}
@@ -285,7 +283,7 @@ def _present(
 
 def _read_run(folder: Path) -> Sequence[Record]:
     """All records of a run folder, the reference first."""
-    records = read_run(folder).values()
+    records = comparing.read_run(folder).values()
     return sorted(records, key=lambda record: not record.is_reference)
 
 

@@ -63,7 +63,7 @@ def put_in(pipeline: Pipeline, weights: str) -> None:
     the signs turned: another random network, for time and memory do not depend on the values.
 
     Raises MissingWeightsError without a file, IntegrityError for a file of another network,
-    NoEffectError if a student is in already.
+    NoEffectError if a student is in already, or the file holds what the UNet has.
     """
     if "student_tensors" in pipeline.tallies:
         raise NoEffectError("the pipeline holds a student's weights already; applied twice?")
@@ -82,8 +82,12 @@ def put_in(pipeline: Pipeline, weights: str) -> None:
 def _load(network: nn.Module, weights: str) -> None:
     if not Path(weights).is_file():
         raise MissingWeightsError(f"distilled weights: {weights or 'no file given'}; {HOW}")
+    held = network.state_dict()
     try:
-        network.load_state_dict(load_file(weights), strict=True)
+        tensors = load_file(weights)
+        if all(n in held and torch.equal(v.to(held[n]), held[n]) for n, v in tensors.items()):
+            raise NoEffectError(f"{weights} holds the UNet's own weights; {HOW}")
+        network.load_state_dict(tensors, strict=True)
     except (RuntimeError, SafetensorError) as error:
         text = str(error).partition("\n\t")[2] or str(error)
         raise IntegrityError(

@@ -7,7 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from accel.core import Case
-from accel.errors import IntegrityError, InvalidRequestError, MissingWeightsError, NotSupportedError
+from accel.errors import (
+    IntegrityError,
+    InvalidRequestError,
+    MissingWeightsError,
+    NoEffectError,
+    NotSupportedError,
+)
 from accel.methods import parse
 from accel.methods.distilled import Distilled
 from accel.methods.lcm import Lcm
@@ -105,6 +111,13 @@ def test_a_student_of_another_network_is_refused(tiny_folder, student, tmp_path,
     save_file(tensors, tmp_path / "other.safetensors")
     with pytest.raises(IntegrityError, match=named):
         Lcm(weights=str(tmp_path / "other.safetensors")).apply(tiny(tiny_folder, Lcm()))
+
+
+def test_the_unets_own_weights_are_no_students(tiny_folder, tmp_path):
+    pipeline = tiny(tiny_folder, Distilled())
+    save_file(pipeline.denoiser.state_dict(), tmp_path / "own.safetensors")
+    with pytest.raises(NoEffectError, match="the UNet's own weights"):
+        Distilled(str(tmp_path / "own.safetensors")).apply(pipeline)
 
 
 def test_a_file_that_is_no_safetensors(tiny_folder, tmp_path):
