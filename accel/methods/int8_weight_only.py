@@ -8,7 +8,9 @@ backend="torchao" is torchao's Int8WeightOnlyConfig, which keeps a tensor subcla
 Costs: a dequantised copy of one weight at a time; no arithmetic is saved, so no speed is to be
 expected from it alone. The torchao backend multiplies by the scale AFTER the product of the fp16
 activations with the raw int8 values, which overflows fp16 where activations are large; ours scales
-the weight first.
+the weight first. torchao's own default also switches inductor to an exhaustive coordinate-descent
+search for the whole process, under which torch.compile of svd-xt was not done after 6 minutes; here
+it stays off, and the first two denoiser calls, compiled, took 157 s on an H200.
 Measured: a denoiser call of svd-xt on an H200 takes 0.632 s in fp16, 0.629 s with the module and
 0.863 s with torchao, so the module is the default.
 Source: torchao 0.18 quantize_; Hauryk 2026, M1.

@@ -20,7 +20,6 @@ import torch
 
 from accel.core import Claim, Counters, Fidelity, Method, Request
 from accel.errors import InvalidRequestError, NoEffectError, unknown_name
-from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import wrap
 
 if TYPE_CHECKING:
@@ -54,15 +53,6 @@ class TorchCompile(Method):
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         return (Claim("speedup", at_least=1.25), Claim("lpips", at_most=0.02))
-
-    def refuses(self, pipeline: Pipeline) -> str | None:
-        if any(type(p).__module__.startswith("torchao.") for p in pipeline.denoiser.parameters()):
-            return (
-                f"{count_int8_linears(pipeline.denoiser)} weights are torchao tensor subclasses, "
-                "whose compilation was not done after 6 minutes on an H200; "
-                'use int8_weight_only with backend="module"'
-            )
-        return None
 
     def expected(self, pipeline: Pipeline) -> Counters:
         request = pipeline.request

@@ -94,8 +94,9 @@ def test_applied_twice_is_refused(tiny_folder, text):
         case.method.apply(pipeline)
 
 
-def test_a_chain_engages_all_its_parts(tiny_folder):
-    text = "fewer_steps:3+int8_weight_only+torch_compile:backend=aot_eager"
+@pytest.mark.parametrize("backend", ["module", "torchao"])
+def test_a_chain_engages_all_its_parts(tiny_folder, backend):
+    text = f"fewer_steps:3+int8_weight_only:{backend}+torch_compile:backend=aot_eager"
     case = tiny_case(tiny_folder, text)
     pipeline = load(case, "cpu")
     expected = base_counters(pipeline) | case.method.expected(pipeline)
