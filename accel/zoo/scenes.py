@@ -2,6 +2,7 @@
 
 Story, readable in frame 0:
 - fly: one or two sprites fly along their noses over a still background and stay in the frame.
+  A nose points to one of the eight compass directions.
 - follow: a white box surrounds a sprite; the camera follows it, so the background streams past.
 - zoom in, zoom out: a white ring, a white cross in the middle.
 - pan: nothing but a background (a plain photograph, say); the camera pans to the right.
@@ -93,11 +94,11 @@ def _cast(dice: Dice, story: Sequence[str], size: int) -> _Cast:
     kind = torch.where(drawn, len(sprites.POLYGONS) + picture, polygon)
     share = torch.where(count == 2, 0.032, 0.055) + dice.uniform(0, 0.01, n, 2)
     radius = _radius_for_share(kind, share, size)
-    angle = dice.uniform(0, 2 * math.pi, n, 2)
+    angle = math.pi / 4 * dice.integers(8, n, 2)
     index = dice.integers(len(sprites.COLOURS), n, 2)
     table = torch.tensor(list(sprites.COLOURS.values())).to(dice.device)
     colour = (table[index] + dice.uniform(-0.07, 0.07, n, 2, 3)).clamp(0, 1)
-    heading = torch.stack([angle.cos(), angle.sin()], -1)
+    heading = torch.stack([angle.cos(), angle.sin()], -1).round(decimals=6)  # 0, not -4e-8
     return _Cast(kind, present, heading, radius, index, colour)
 
 

@@ -137,11 +137,11 @@ class Training:
         rate = learning_rate(self.share, self.step, self.peak)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.plan.ranks.average([p.grad for p in self.parameters if p.grad is not None])
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)  # before a CUDA graph's next replay
         self.step += 1
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
