@@ -23,11 +23,9 @@ from accel.models.images import image_array, load_image, photo_names
 from accel.plugin import gpu_count
 from accel.runner import Bench, Options, reference_of
 from accel.runs import RunFolder, default_folder
+from accel.standard import standard
 
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
-
-STANDARD = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
-"""What `bench` measures on any machine; on a GPU torch_compile too."""
 
 REQUEST_OPTIONS = (
     "image", "frames", "steps", "seed", "fps", "motion_bucket", "min_guidance", "max_guidance",
@@ -158,7 +156,9 @@ def _cases(options: Namespace) -> Sequence[Case]:
     if options.methods:
         methods = [parse(text) for text in options.methods]
     else:
-        methods = [m for m in map(parse, _standard(options)) if _fits(m, request)]
+        on_gpu = options.device != "cpu" and gpu_count() > 0
+        texts = standard(options.model, options.weights, on_gpu)
+        methods = [m for m in map(parse, texts) if _fits(m, request)]
     cases = [Case(options.model, options.weights, request, m, options.path) for m in methods]
     return [*dict.fromkeys((reference_of(cases[0]), *cases))]
 
@@ -180,12 +180,6 @@ def _check_options(options: Namespace) -> None:
             f"{options.path} has no model_index.json; give --path a folder of Stable Video "
             "Diffusion in the diffusers layout, as save_pretrained writes it"
         )
-
-
-def _standard(options: Namespace) -> tuple[str, ...]:
-    """The methods that run on the device."""
-    on_cpu = options.device == "cpu" or not gpu_count()
-    return STANDARD if on_cpu else (*STANDARD, "torch_compile")
 
 
 def _fits(method: Method, request: Request) -> bool:

@@ -1,0 +1,37 @@
+"""What `accel bench` and `accel refresh` measure where nobody names methods. Imports no torch."""
+
+from __future__ import annotations
+
+__all__ = ["CHAINS", "TABLE_1", "standard"]
+
+QUICK = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
+"""M0, M1 and M3: what runs anywhere, in minutes."""
+
+TABLE_1 = (
+    "reference", "int8_weight_only", "torch_compile",
+    "fewer_steps:15", "fewer_steps:10", "fewer_steps:4", "distilled", "semi_structured",
+    "keyframes:7", "keyframes:9", "keyframes:13", "lcm:4", "sampler:ays", "guidance_interval",
+)  # fmt: skip
+"""M0 to M7 of Hauryk 2026, Table 1, and the two methods beyond it; for 25 frames."""
+
+COMPILED = "torch_compile:decoder=true"
+CHAINS = (
+    f"keyframes:7+{COMPILED}", f"lcm:4+{COMPILED}", "lcm:4+keyframes:7",
+    f"lcm:4+keyframes:7+{COMPILED}",
+)  # fmt: skip
+"""The fastest combinations of them."""
+
+
+def standard(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
+    """Methods by text: Table 1 and the chains of svd-xt, a quick choice of other models.
+
+    Compilation is left to GPUs. So is what needs a student's file to those who have one: pretrained
+    weights ship none, and `lcm:weights=FILE` names it.
+    """
+    chosen = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
+    student = ("distilled", "lcm") if weights == "pretrained" else ()
+    return tuple(
+        text
+        for text in chosen
+        if (on_gpu or "torch_compile" not in text) and not text.startswith(student)
+    )

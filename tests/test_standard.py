@@ -1,0 +1,36 @@
+import pytest
+
+from accel.core import Case
+from accel.methods import METHODS, parse
+from accel.models import MODELS, default_request
+from accel.standard import CHAINS, TABLE_1, standard
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("weights", ["mini", "untrained", "pretrained"])
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_every_method_parses_once(model, weights, on_gpu):
+    texts = standard(model, weights, on_gpu)
+    request = default_request(model, "mini")
+    cases = {Case(model, "mini", request, parse(text)).id for text in texts}
+    assert len(cases) == len(texts)
+    assert texts[0] == "reference"
+
+
+def test_table_1_has_every_method():
+    assert {parse(text).name for text in TABLE_1} == set(METHODS)
+
+
+def test_svd_xt_on_a_gpu_gets_the_whole_table_and_the_chains():
+    assert standard("svd-xt", "untrained", on_gpu=True) == (*TABLE_1, *CHAINS)
+
+
+def test_a_cpu_compiles_nothing():
+    for model in MODELS:
+        assert not any("torch_compile" in t for t in standard(model, "mini", on_gpu=False))
+
+
+def test_pretrained_weights_ship_no_student():
+    names = {parse(text).name for text in standard("svd-xt", "pretrained", on_gpu=False)}
+    assert "keyframes" in names
+    assert not names & {"lcm", "distilled", "chain"}
