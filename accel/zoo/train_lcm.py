@@ -102,7 +102,8 @@ def main() -> None:
     seeds = scene_seeds(plan, training.step)
     bank = Bank(plan)
     fill(bank, seeds)
-    quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in (student, teacher)]
+    plain = (student, goal, teacher)
+    quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in plain]
     queue = lengths(4096, plan.seed + training.step)
 
     def loss_of(share: float) -> Tensor:
@@ -111,9 +112,9 @@ def main() -> None:
         if training.step % REFRESH == REFRESH - 1:
             bank.add(length, next(seeds))
         latents, given = bank.draw(length)
-        networks = quick if length == COMPILED else (student, teacher)
+        nets = Nets(*(quick if length == COMPILED else plain))
         with autocast(plan.device):
-            return consistency_loss(Nets(networks[0], goal, networks[1]), latents, given)
+            return consistency_loss(nets, latents, given)
 
     training.run(loss_of)
     if not plan.ranks.first:
