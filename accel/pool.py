@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from accel import errors
 from accel.core import Case, Method
@@ -36,22 +37,34 @@ def _context() -> ForkServerContext:
     return context
 
 
+class Process(Protocol):
+    """What a worker needs of its process."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def exitcode(self) -> int | None: ...
+    def is_alive(self) -> bool: ...
+    def kill(self) -> None: ...
+    def join(self) -> None: ...
+
+
+Start = Callable[[Path, str], tuple[Connection, Process]]
+
+
 class Worker:
     """A process of its own for one case: no other method's allocator, caches or graphs.
 
     log: file that takes whatever the process prints. timeout: seconds that any one answer may
     take. device: "cpu", "cuda" (an error without a GPU), or None for a GPU where there is one.
+    start: what starts the process; the default forks one of this accel.
     """
 
-    def __init__(self, log: Path, timeout: float, device: str | None = None) -> None:
+    def __init__(
+        self, log: Path, timeout: float, device: str | None = None, start: Start | None = None
+    ) -> None:
         self.log, self.timeout = log, timeout
-        self._pipe, theirs = _context().Pipe()
-        self._process = _context().Process(
-            target=_serve, args=(theirs, str(log), device or "auto"), daemon=True
-        )
-        with _errors_to(log):
-            self._process.start()
-        theirs.close()
+        self._pipe, self._process = (start or _fork)(log, device or "auto")
 
     @property
     def pid(self) -> int:
@@ -142,6 +155,15 @@ def _errors_to(log: Path) -> Iterator[None]:
         os.dup2(ours, 2)
         os.close(ours)
         os.close(output)
+
+
+def _fork(log: Path, device: str) -> tuple[Connection, Process]:
+    ours, theirs = _context().Pipe()
+    process = _context().Process(target=_serve, args=(theirs, str(log), device), daemon=True)
+    with _errors_to(log):
+        process.start()
+    theirs.close()
+    return ours, process
 
 
 def _serve(pipe: Any, log: str, device: str) -> None:
