@@ -1,0 +1,79 @@
+import time
+
+import pytest
+import torch
+
+from accel.calls import Calls, composed, kind_of
+
+CPU = torch.device("cpu")
+
+
+def kept(*shapes):
+    """Calls of the given shapes, in their order, and what they were called with."""
+    seen = []
+    calls = Calls(CPU, lambda: None)
+    for shape in shapes:
+        x = torch.ones(shape)
+        calls.keep(
+            kind_of("denoise", (x,), {}), lambda *a, **k: seen.append((a, k)), (x,), {"n": 1}
+        )
+    return calls, seen
+
+
+def test_one_call_of_each_shape_is_made():
+    calls, seen = kept((2, 3), (1, 3), (2, 3))
+    assert list(calls.seconds()) == ["denoise 2x3", "denoise 1x3"]
+    assert [a[0].shape for a, _ in seen] == [(2, 3), (1, 3)]
+    assert all(k == {"n": 1} for _, k in seen)
+
+
+def test_each_timing_gets_its_own_copy_of_what_was_kept():
+    """A call may write into its inputs, and the caller into its own afterwards."""
+    calls = Calls(CPU, lambda: None)
+    x, seen = torch.zeros(2), []
+    calls.keep("add", lambda parts: seen.append(parts[0].add_(1).clone()), ([x],), {})
+    x.fill_(9)
+    calls.seconds()
+    calls.seconds()
+    assert [s.tolist() for s in seen] == [[1, 1], [1, 1]]
+
+
+def test_seconds_wait_for_the_device():
+    waits = []
+    calls = Calls(CPU, lambda: waits.append(time.sleep(0.01)))
+    calls.keep("nap", lambda: time.sleep(0.02), (), {})
+    (seconds,) = calls.seconds().values()
+    assert 0.03 <= seconds < 0.2
+    assert len(waits) == 2
+
+
+def test_calls_track_no_gradients():
+    calls, seen = Calls(CPU, lambda: None), []
+    weight = torch.ones(1, requires_grad=True)
+    calls.keep("product", lambda: seen.append(weight * 2), (), {})
+    calls.seconds()
+    assert not seen[0].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("positional", "named", "kind"),
+    [
+        ((torch.ones(2, 4, 8),), {}, "denoise 2x4x8"),
+        ((None, torch.ones(3)), {"x": torch.ones(5)}, "denoise 3"),
+        (("cuda",), {"x": torch.ones(5)}, "denoise 5"),
+        ((1.5,), {}, "denoise"),
+    ],
+)
+def test_the_first_tensor_tells_the_kind(positional, named, kind):
+    assert kind_of("denoise", positional, named) == kind
+
+
+def test_a_generation_is_put_together_from_its_calls():
+    counts = {"denoise 2": 12, "denoise 1": 13, "decode 25": 1}
+    seconds = {"denoise 2": 0.6, "denoise 1": 0.3, "decode 25": 2.0}
+    assert composed(counts, seconds, rest=0.5) == pytest.approx(0.5 + 7.2 + 3.9 + 2.0)
+
+
+def test_what_was_never_timed_is_an_error():
+    with pytest.raises(KeyError, match="interpolate"):
+        composed({"interpolate 7": 1}, {}, rest=0)
