@@ -1,7 +1,7 @@
 """One call of each kind that a generation makes, kept so that it can be timed by itself.
 
-A generation of svd-xt takes 18 s, of which 25 denoiser calls are alike: a pair of single calls tells
-as much about the method as a pair of generations, in a tenth of the time. `composed` puts the
+A generation of svd-xt takes 18 s, of which 25 denoiser calls are alike: a pair of single calls
+tells as much about the method as a pair of generations, in a tenth of the time. `composed` puts the
 seconds of a generation together again: calls counted, seconds of one call of each kind.
 """
 
