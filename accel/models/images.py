@@ -1,4 +1,4 @@
-"""The input photograph: four bundled ones by name, any other by path."""
+"""The input photograph: eight bundled ones by name, any other by path."""
 
 from hashlib import sha256
 from pathlib import Path

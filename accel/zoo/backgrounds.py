@@ -44,7 +44,7 @@ def training_photographs() -> tuple[Tensor, ...]:
 
 @cache
 def held_out_photographs() -> tuple[Tensor, ...]:
-    """The bundled photographs, never trained on, in the order of `HELD_OUT_NAMES`."""
+    """Four bundled photographs, never trained on, in the order of `HELD_OUT_NAMES`."""
     return tuple(_read(PHOTOS / f"{name}.jpg") for name in HELD_OUT_NAMES)
 
 

@@ -3,14 +3,18 @@ import pytest
 from PIL import Image
 
 from accel.errors import InvalidRequestError, UnknownNameError
-from accel.models.images import image_array, load_image, photo_names
+from accel.models.images import PHOTOS, image_array, load_image, photo_names
+
+NAMES = ["astronaut", "camera", "chelsea", "china", "coffee", "flower", "hopper", "rocket"]
 
 
-def test_four_photographs_are_bundled():
-    assert photo_names() == ["astronaut", "chelsea", "coffee", "rocket"]
+def test_eight_photographs_are_bundled_and_licensed():
+    assert photo_names() == NAMES
+    licences = (PHOTOS / "LICENSES.md").read_text()
+    assert all(f"| {name}.jpg |" in licences for name in NAMES)
 
 
-@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+@pytest.mark.parametrize("name", NAMES)
 def test_photographs_cover_the_size(name):
     pixels = image_array(name, 1024, 576)
     assert pixels.shape == (576, 1024, 3)
