@@ -134,12 +134,21 @@ def _measuring(
 
 def _requesting(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("request (defaults: the model's own)")
-    group.add_argument("--image", help="bundled photograph by name, or path of a picture")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--image", help="bundled photograph by name, or path of a picture")
+    which.add_argument(
+        "--images",
+        dest="image",
+        metavar="DIR",
+        help="many inputs: a folder of pictures, or `bundled` for all bundled photographs; time "
+        "and memory are the first one's, quality is mean and spread over all",
+    )
     group.add_argument("--size", metavar="WxH", help="pixels, multiples of 8, as in 1024x576")
     for field, kind, meaning in (
         ("frames", int, "frames of the video"),
         ("steps", int, "denoising steps"),
         ("seed", int, "seed of the noise"),
+        ("seeds", int, "seeds for each image, from --seed upwards (default: 1)"),
         ("fps", float, "frames per second, a conditioning of the model"),
         ("motion_bucket", int, "amount of motion, 1 to 255"),
         ("min_guidance", float, "guidance at the first frame"),

@@ -14,23 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from accel import advise as advising
 from accel import baselines, metrics
 from accel import compare as comparing
-from accel.core import Case, Method, Record, Request
-from accel.errors import InvalidRequestError, MissingWeightsError
-from accel.methods import METHODS, method_of, parse
-from accel.methods.fewer_steps import FewerSteps
-from accel.models import MODELS, WEIGHTS, default_request
-from accel.models.images import image_array, load_image, photo_names
+from accel.cases import REQUEST_OPTIONS, cases_of
+from accel.core import Case, Record
+from accel.errors import InvalidRequestError
+from accel.methods import METHODS, method_of
+from accel.models import MODELS, WEIGHTS
+from accel.models.images import image_array, inputs, photo_names
 from accel.plugin import gpu_count
-from accel.runner import Bench, Options, reference_of
+from accel.runner import Bench, Options
 from accel.runs import RunFolder, default_folder
-from accel.standard import standard
 
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
-
-REQUEST_OPTIONS = (
-    "image", "frames", "steps", "seed", "fps", "motion_bucket", "min_guidance", "max_guidance",
-    "decode_chunk_size",
-)  # fmt: skip
 
 console = Console()
 
@@ -56,7 +50,7 @@ def list(options: Namespace) -> int:
 
 def bench(options: Namespace) -> int:
     """`accel bench`: measure, then table, contact sheet and videos; 1 if a case failed."""
-    cases = _cases(options)
+    cases = cases_of(options)
     for case in cases:
         _check_baselines(case, options.baselines)
     folder = RunFolder(options.out or default_folder(cases[0].group))
@@ -81,7 +75,7 @@ def refresh(options: Namespace) -> int:
             )
         failures = RunFolder(options.source).failures()
     else:
-        cases = _cases(options)
+        cases = cases_of(options)
         folder = RunFolder(options.out or default_folder(cases[0].group))
         records = _measure(cases, folder, options)
         failures = _failures(folder, cases)
@@ -144,49 +138,6 @@ def doctor(options: Namespace) -> int:
     return examine(options.pretrained, console)
 
 
-def _cases(options: Namespace) -> Sequence[Case]:
-    """The cases that the options ask for, the reference first."""
-    given = vars(options)
-    changes = {n: given[n] for n in REQUEST_OPTIONS if given[n] is not None}
-    if options.size:
-        changes |= _size(options.size)
-    request = default_request(options.model, options.weights, **changes)
-    _check_options(options)
-    load_image(request.image, request.width, request.height)
-    if options.methods:
-        methods = [parse(text) for text in options.methods]
-    else:
-        on_gpu = options.device != "cpu" and gpu_count() > 0
-        texts = standard(options.model, options.weights, on_gpu)
-        methods = [m for m in map(parse, texts) if _fits(m, request)]
-    cases = [Case(options.model, options.weights, request, m, options.path) for m in methods]
-    return [*dict.fromkeys((reference_of(cases[0]), *cases))]
-
-
-def _check_options(options: Namespace) -> None:
-    """What would otherwise show only after minutes of measuring, or not at all."""
-    if options.pairs < 1:
-        raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
-    if options.device == "cuda" and not gpu_count():
-        raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
-    if options.path is None:
-        return
-    if options.weights != "pretrained":
-        raise InvalidRequestError(
-            f"--path {options.path} goes with --weights pretrained, not with {options.weights}"
-        )
-    if not (Path(options.path) / "model_index.json").is_file():
-        raise MissingWeightsError(
-            f"{options.path} has no model_index.json; give --path a folder of Stable Video "
-            "Diffusion in the diffusers layout, as save_pretrained writes it"
-        )
-
-
-def _fits(method: Method, request: Request) -> bool:
-    """Whether fewer steps are fewer than the request's; every other method fits."""
-    return not isinstance(method, FewerSteps) or method.steps < request.steps
-
-
 def _check_nothing_asked(options: Namespace) -> None:
     """With --from nothing is measured, so that a request or methods would be ignored."""
     given = vars(options)
@@ -194,13 +145,6 @@ def _check_nothing_asked(options: Namespace) -> None:
     if asked:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
         raise InvalidRequestError(f"--from takes records as they are; leave out {names}")
-
-
-def _size(text: str) -> dict[str, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise InvalidRequestError(f"--size {text!r} is not WxH in pixels, as in 1024x576")
-    return {"width": int(width), "height": int(height)}
 
 
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:
@@ -268,7 +212,7 @@ def _present(
     measured = [case for case in cases if case.judged and folder.record(case)]
     paths = {case.id: folder.frames_path(case) for case in measured}
     frames = {case: path for case, path in paths.items() if path.is_file()}
-    request = cases[0].request
+    request = inputs(cases[0].request)[0]
     image = image_array(request.image, request.width, request.height)
     for path in write_report(folder.path, records, frames, image, verdicts, failures):
         print(f"wrote {path}")

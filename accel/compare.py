@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from accel.errors import BaselineError
 from accel.gate import judge
 from accel.limits import shown
 from accel.methods import method_of
+from accel.summary import of_inputs
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
 __all__ = [
@@ -121,7 +123,9 @@ def _numbers(record: Record) -> Iterator[str]:
         value = record.metrics.get(metric)
         name = metric.removeprefix("memory.").replace(".", " ")
         if value is not None:
-            yield f"{name} {value if isinstance(value, str) else shown(metric, value)}"
+            text = value if isinstance(value, str) else shown(metric, value)
+            spread = of_inputs(record.metrics, metric, partial(shown, metric))
+            yield f"{name} {text} {spread}".rstrip()
 
 
 def _check_lines(checks: Iterable[Check]) -> Iterator[str]:

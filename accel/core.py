@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from accel.errors import BaselineError, InvalidRequestError
+from accel.slugs import field_word, is_changed, own_fields, word
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -29,6 +30,9 @@ FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 """From the strictest promise to the loosest."""
 
 Weights = Literal["pretrained", "mini", "untrained"]
+LEAST = {"frames": 2, "steps": 1, "seeds": 1, "decode_chunk_size": 1}
+"""Of whole numbers in a request."""
+
 Pick = Callable[[float, float], float]
 Counters = dict[str, int]
 Metrics = dict[str, float | str]
@@ -36,12 +40,14 @@ Metrics = dict[str, float | str]
 
 @dataclass(frozen=True)
 class Request:
-    """What one generation is asked for.
+    """What a generation is asked for, or one generation for each input of a set.
 
     image: name of a bundled photograph, or path of an image file (it is scaled and cropped to
-    cover width x height). Sizes in pixels, multiples of 8. dtype None means float16 on a GPU and
-    float32 on a CPU. Guidance rises linearly from min_guidance at the first frame to max_guidance
-    at the last one; a max_guidance of 1.0 switches classifier-free guidance off.
+    cover width x height); a set is "bundled", all of those, or a folder of image files. seeds: how
+    many for each image, from `seed` upwards; accel.models.images.inputs takes sets apart. Sizes in
+    pixels, multiples of 8. dtype None means float16 on a GPU and float32 on a CPU. Guidance rises
+    linearly from min_guidance at the first frame to max_guidance at the last one; a max_guidance
+    of 1.0 switches classifier-free guidance off.
 
     Raises InvalidRequestError naming the first value that cannot work.
     """
@@ -52,6 +58,7 @@ class Request:
     frames: int = 14
     steps: int = 25
     seed: int = 0
+    seeds: int = 1
     dtype: Literal["float16", "float32", "bfloat16"] | None = None
     min_guidance: float = 1.0
     max_guidance: float = 3.0
@@ -69,7 +76,7 @@ class Request:
                 raise InvalidRequestError(
                     f"{name} {size} is not a positive multiple of 8; try {low} or {low + 8}"
                 )
-        for name, least in (("frames", 2), ("steps", 1), ("decode_chunk_size", 1)):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise InvalidRequestError(
                     f"{name} is {getattr(self, name)}; it must be at least {least}"
@@ -79,8 +86,9 @@ class Request:
         for name in ("fps", "min_guidance", "max_guidance", "noise_aug_strength"):
             if not isfinite(getattr(self, name)):
                 raise InvalidRequestError(f"{name} is {getattr(self, name)}; give a finite number")
-        if not 0 <= self.seed < 2**63:
-            raise InvalidRequestError(f"seed {self.seed} is outside 0 to 2**63 - 1")
+        for seed in (self.seed, self.seed + self.seeds - 1):
+            if not 0 <= seed < 2**63:
+                raise InvalidRequestError(f"seed {seed} is outside 0 to 2**63 - 1")
         if self.fps <= 0:
             raise InvalidRequestError(f"fps is {self.fps}; it must be above 0")
         if self.min_guidance > self.max_guidance:
@@ -92,8 +100,8 @@ class Request:
     def slug(self) -> str:
         """Size, frames and steps, then every other field that is not the default."""
         shown = {"width", "height", "frames", "steps"}
-        changed = [f for f in fields(self) if f.name not in shown and _changed(self, f.name)]
-        extra = "".join(f"-{f.name}{_word(getattr(self, f.name))}" for f in changed)
+        changed = [f for f in fields(self) if f.name not in shown and is_changed(self, f.name)]
+        extra = "".join(f"-{f.name}{word(getattr(self, f.name))}" for f in changed)
         return f"{self.height}x{self.width}x{self.frames}-s{self.steps}{extra}"
 
 
@@ -186,8 +194,8 @@ class Method(ABC):
 
         The first field goes without its name.
         """
-        own = _own_fields(self)
-        words = [_field_word(self, f.name, f is own[0]) for f in own if _changed(self, f.name)]
+        own = own_fields(self)
+        words = [field_word(self, f.name, f is own[0]) for f in own if is_changed(self, f.name)]
         return "-".join([self.name, *words])
 
 
@@ -230,7 +238,8 @@ class Record:
 
     metrics: the candidate's numbers by name (`seconds`, `speedup`, `lpips`,
     `memory.denoise.allocated_mib`, ...); reference: the same of M0 in the same run. A number
-    that could not be had is absent, never zero. samples: the raw measurements behind them.
+    that could not be had is absent, never zero. samples: the raw measurements behind them, and
+    under "inputs" the scores of each input's video, candidate and reference.
     fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID, the
     modules that define the method, and the folder of its weights if it was given.
     """
@@ -264,6 +273,11 @@ class Record:
         return self.slug == "reference"
 
     @property
+    def full_request(self) -> dict[str, Any]:
+        """The request, with the defaults of fields that are younger than the record."""
+        return {**asdict(Request()), **self.request}
+
+    @property
     def asked(self) -> Request:
         """The request. Raises BaselineError if this version of accel does not know it."""
         try:
@@ -271,25 +285,3 @@ class Record:
         except (TypeError, InvalidRequestError) as error:
             text = f"the record of {self.case} is of another accel: {error}; measure it again"
             raise BaselineError(text) from error
-
-
-def _own_fields(thing: Any) -> tuple[Any, ...]:
-    return fields(thing)
-
-
-def _changed(thing: Any, name: str) -> bool:
-    default = next(f.default for f in fields(thing) if f.name == name)
-    return bool(getattr(thing, name) != default)
-
-
-def _field_word(thing: Any, name: str, first: bool) -> str:
-    value = getattr(thing, name)
-    if isinstance(value, bool):
-        return name if value else f"no_{name}"
-    return _word(value) if first else f"{name}_{_word(value)}"
-
-
-def _word(value: object) -> str:
-    """`value` as a part of a file name, at most 60 characters."""
-    text = str(value).rsplit("/", 1)[-1][:60]
-    return "".join(c if c.isalnum() or c in "._" else "_" for c in text)

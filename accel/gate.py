@@ -18,15 +18,14 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from math import expm1, inf, isfinite, log
 from typing import Any
 
+from accel.collapse import defect, frozen_inputs, motion
 from accel.core import Claim, Record
 from accel.identity import changes, incomparable
 from accel.limits import (
-    CLASSES,
     EXACT,
     GATE_ZERO,
     LIMITS,
     MIN_PAIRS,
-    MOTION,
     MOTION_RATIO,
     NEAR,
     REQUIRED,
@@ -57,13 +56,13 @@ def judge(
         *(_claim(record, claim) for claim in binding),
         *_gate_zero(record, {claim.metric for claim in binding}),
     ]
-    declared = must_fail if is_judged(record) and not _defect(record.reference) else ()
+    declared = must_fail if is_judged(record) and not defect(record.reference) else ()
     checks = as_expected(checks, declared) if declared else checks
     checks += _compare(record, baseline, limits, against)
-    if defect := _defect(record.metrics) or _defect(record.reference):
+    if found := defect(record.metrics) or defect(record.reference):
         checks = [check for check in checks if check.family != "quality"]
         status: Status = "as expected" if "collapsed" in declared else "missing"
-        checks.append(Check("quality", "sanity", status, f"quality not judged: {defect}"))
+        checks.append(Check("quality", "sanity", status, f"quality not judged: {found}"))
     return Verdict(record, tuple(checks))
 
 
@@ -83,12 +82,6 @@ def is_timed(record: Record) -> bool:
 
 def _weights(record: Record) -> str:
     return record.group.rpartition(".")[2]
-
-
-def _defect(numbers: Numbers) -> str:
-    """Why this is no video, or nothing; `sanity` is the word of accel.metrics.score."""
-    sanity = str(numbers.get("sanity", "ok"))
-    return "" if sanity == "ok" else sanity
 
 
 def _number(numbers: Numbers, name: str) -> float | None:
@@ -120,28 +113,17 @@ def _both(
 
 
 def _collapse(record: Record) -> Iterator[Check]:
-    if defect := _defect(record.metrics):
-        yield Check("collapse", "sanity", "collapsed", f"this is no video: {defect}")
-    elif defect := _defect(record.reference):
-        text = f"the reference is no video, so nothing can be judged by it: {defect}"
+    if found := defect(record.metrics):
+        yield Check("collapse", "sanity", "collapsed", f"this is no video: {found}")
+    elif found := defect(record.reference):
+        text = f"the reference is no video, so nothing can be judged by it: {found}"
         yield Check("collapse", "sanity", "collapsed", text)
     elif is_judged(record):
         if "sanity" not in record.metrics:
             text = "sanity was not looked at; a video that nobody looked at passes nothing"
             yield Check("collapse", "sanity", "missing", text)
-        yield _motion(record.metrics, record.reference, "the reference", "collapse")
-
-
-def _motion(now: Numbers, before: Numbers, whose: str, name: Family) -> Check:
-    for holder, numbers in (("this record", now), (whose, before)):
-        if numbers.get("motion_class") not in CLASSES:
-            found = numbers.get("motion_class", "absent")
-            text = f"motion_class is {found} in {holder}, not one of {', '.join(CLASSES)}"
-            return Check(name, "motion_class", "missing", text)
-    old, new = before["motion_class"], now["motion_class"]
-    status = MOTION.get((old, new), "pass")
-    start = "the video is frozen: " if status == "collapsed" else ""
-    return Check(name, "motion_class", status, f"{start}motion_class is {new}, {old} in {whose}")
+        yield motion(record.metrics, record.reference, "the reference", "collapse")
+        yield from frozen_inputs(record)
 
 
 # 2. claims
@@ -250,7 +232,7 @@ def _compare(
     for metric, limit in _gated(record, baseline, limits):
         yield _limit(metric, limit, record.metrics, baseline.metrics, whose, versions)
     if "motion_class" in {*record.metrics, *baseline.metrics}:
-        yield _motion(record.metrics, baseline.metrics, whose, "quality")
+        yield motion(record.metrics, baseline.metrics, whose, "quality")
     for counter in sorted({*record.counters, *baseline.counters}):
         yield _counter(counter, record.counters, baseline.counters, whose)
 

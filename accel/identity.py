@@ -22,10 +22,10 @@ def incomparable(record: Record, baseline: Record | None, whose: str) -> str:
 def _identity(record: Record) -> dict[str, Any]:
     """What must be equal for two records to be compared: recipe, hardware, metric networks.
 
-    A picture that was given by path is known by its pixels.
+    A picture that was given by path is known by its pixels, a set by its pictures.
     """
     networks = record.fingerprint.get("metrics", {})
-    request = dict(record.request)
+    request = record.full_request
     request["image"] = record.fingerprint.get("image") or request.get("image")
     return {
         **{n: getattr(record, n) for n in ("hardware", "group", "case", "method", "fidelity")},

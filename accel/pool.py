@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
 from accel import errors
-from accel.core import Case, Method
+from accel.core import Case, Method, Request
 from accel.errors import AccelError, CaseError, WorkerDiedError, WorkerTimeoutError
 from accel.methods import modules_of
 
@@ -102,9 +102,13 @@ class Worker:
         """Seconds of the warm-up, compilation included."""
         return float(self._ask("warm")["seconds"])
 
-    def generate(self, frames: Path | None = None) -> dict[str, Any]:
-        """One measured generation: sample and counters; frames are written to the path."""
-        return self._ask("generate", frames=None if frames is None else str(frames))
+    def generate(self, request: Request, frames: Path | None = None) -> dict[str, Any]:
+        """One measured generation: sample and counters; frames are written to the path.
+
+        request: of one input; its picture and seed alone may differ from what was loaded.
+        """
+        path = None if frames is None else str(frames)
+        return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
     def close(self) -> None:
         """End the process; it holds nothing that is worth waiting for."""

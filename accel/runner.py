@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from accel.core import Case, Metrics, Record
+from accel.core import Case, Record, Request
 from accel.environment import run_identity
 from accel.errors import AccelError, InvalidRequestError, MissingWeightsError
 from accel.methods import modules_of
 from accel.methods.reference import Reference
-from accel.models.images import image_digest
+from accel.models.images import image_digest, inputs
 from accel.pool import Worker
 from accel.runs import RunFolder
 from accel.side import Side
@@ -77,9 +78,12 @@ class Bench:
     def steps(cases: Sequence[Case], folder: RunFolder, options: Options) -> int:
         """How often `progress` is called while the cases are measured."""
         pending = [case for case in cases if folder.record(case) is None]
+        if not pending:
+            return 0
+        further = len(_inputs(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
-        alone = options.pairs if pending and not candidates else 0
-        return candidates * (3 + 2 * options.pairs) + alone + 3 * bool(pending)
+        alone = 0 if candidates else options.pairs
+        return candidates * (3 + 2 * options.pairs + further) + alone + further + 3
 
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
@@ -124,14 +128,17 @@ class Bench:
         if case.is_reference:
             for done in range(len(reference.samples), self.options.pairs):
                 self._generate(reference, f"{case.id}: {done + 1} of {self.options.pairs}")
+            self._generate_further(reference)
             return self._record(reference, reference, reference.samples)
         with self._worker(case) as worker:
-            side = self._start(case, worker)
+            side = self._start(case, worker, reference.inputs)
             first = len(reference.samples)
             for pair in range(self.options.pairs):
                 turns = (reference, side) if pair % 2 == 0 else (side, reference)
                 for turn in turns:
                     self._generate(turn, f"{case.id}: pair {pair + 1} of {self.options.pairs}")
+            for turn in (reference, side):
+                self._generate_further(turn)
         return self._record(side, reference, reference.samples[first:])
 
     def _resident(self, case: Case) -> Side:
@@ -144,7 +151,7 @@ class Bench:
         if self._reference is None:
             worker = self._worker(case)
             try:
-                self._reference = self._start(case, worker)
+                self._reference = self._start(case, worker, _inputs(case))
             except BaseException as error:
                 worker.close()
                 if isinstance(error, InvalidRequestError | MissingWeightsError):
@@ -157,11 +164,11 @@ class Bench:
         self._pids.add(worker.pid)
         return worker
 
-    def _start(self, case: Case, worker: Worker) -> Side:
-        """Stages load and apply, and the warm-up."""
-        side = Side(case, worker)
+    def _start(self, case: Case, worker: Worker, inputs: list[Request]) -> Side:
+        """Stages load and apply, and the warm-up, with the first input."""
+        side = Side(case, worker, inputs)
         self.progress(f"{case.id}: loading {case.model} {case.weights}")
-        loaded = worker.load(case)
+        loaded = worker.load(replace(case, request=inputs[0]))
         side.fingerprint = loaded["fingerprint"]
         applied = worker.apply(case.method)
         side.expected = applied["expected"]
@@ -172,23 +179,26 @@ class Bench:
         return side
 
     def _generate(self, side: Side, label: str) -> None:
-        """One measured generation; the first one of a judged case keeps its frames."""
+        """One measured generation of the first input."""
         self.progress(f"{label} ({side.case.method.slug})")
-        first = not side.samples
-        frames = self.folder.frames_path(side.case) if side.case.judged and first else None
         gpu = side.fingerprint.get("gpu", {}).get("uuid")
         with Telemetry(gpu, [side.worker.pid], self._pids) as telemetry:
-            answer = side.worker.generate(frames)
-        side.counters = answer["counters"]
-        side.check_counters()
-        side.samples.append({**answer["sample"], "telemetry": telemetry.result()})
+            sample = side.generate(0, self.folder)
+        side.samples.append({**sample, "telemetry": telemetry.result()})
+
+    def _generate_further(self, side: Side) -> None:
+        """Every other input once, for its quality alone; the reference's serve all candidates."""
+        for index in range(side.videos, len(side.inputs)):
+            self.progress(f"{side.case.id}: input {index + 1} of {len(side.inputs)}")
+            side.generate(index, self.folder)
 
     def _record(self, side: Side, reference: Side, pairs: Samples) -> Record:
         """Metrics and scores of both sides, and the raw samples behind them."""
         self.progress(f"{side.case.id}: scoring")
         costs = side.metrics
         reference_costs = cost_metrics(pairs, side.case.request.frames, reference.preparation)
-        scores, reference_scores = self._score(side), self._score(reference)
+        for one in (reference, side):
+            one.score(reference, self.folder, self.options.clip)
         side.check_difference(reference)
         ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
         own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
@@ -199,13 +209,14 @@ class Bench:
             request=asdict(side.case.request),
             fidelity=side.case.method.fidelity,
             hardware=side.fingerprint["hardware"],
-            metrics={**costs, **ratio, **scores},
-            reference={**reference_costs, **own, **reference_scores},
+            metrics={**costs, **ratio, **side.scores},
+            reference={**reference_costs, **own, **reference.scores},
             counters=side.counters,
             samples={
                 "candidate": side.samples,
                 "reference": [] if side is reference else list(pairs),
                 "preparation": side.preparation,
+                "inputs": _input_rows(side, reference),
             },
             fingerprint={
                 **side.fingerprint,
@@ -249,24 +260,6 @@ class Bench:
                 "with; choose another folder"
             )
 
-    def _score(self, side: Side) -> Metrics:
-        """Quality of a side's video by itself and beside the reference's; {} if not judged."""
-        if side.scores is None:
-            side.scores = self._scores(side.case) if side.case.judged else {}
-        return side.scores
-
-    def _scores(self, case: Case) -> Metrics:
-        import numpy as np
-
-        from accel.metrics import score
-        from accel.models.images import image_array
-
-        video, reference = self.folder.frames(case), self.folder.frames(reference_of(case))
-        request = case.request
-        image = image_array(request.image, request.width, request.height)
-        sound = bool(np.isfinite(reference).all()) and not case.is_reference
-        return score(video, image, reference if sound else None, self.options.clip)
-
     def _metric_networks(self, case: Case) -> dict[str, str]:
         if not case.judged:
             return {}
@@ -277,3 +270,25 @@ class Bench:
 
 def _image_digest(case: Case) -> str | None:
     return image_digest(case.request.image, case.request.width, case.request.height)
+
+
+def _inputs(case: Case) -> list[Request]:
+    """Of a case whose quality is not judged the first one: the others would tell nothing."""
+    found = inputs(case.request)
+    return found if case.judged else found[:1]
+
+
+def _input_rows(side: Side, reference: Side) -> list[dict[str, Any]]:
+    """Each input of a judged case with its scores, for statistics that pair by input."""
+    if not side.rows:
+        return []
+    return [
+        {
+            "image": Path(asked.image).name,
+            "digest": image_digest(asked.image, asked.width, asked.height),
+            "seed": asked.seed,
+            "scores": scores,
+            "reference": beside,
+        }
+        for asked, scores, beside in zip(side.inputs, side.rows, reference.rows, strict=True)
+    ]

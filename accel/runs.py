@@ -2,6 +2,7 @@
 
 <folder>/records/<group>/<case id>.json    measured cases
 <folder>/frames/<group>/<case id>.npy      float16 [T, H, W, 3], of judged cases
+<folder>/frames/<group>/<case id>.<n>.npy  ... of further inputs, n from 1
 <folder>/failures.json                     cases that failed, with their errors
 <folder>/logs/                             what the workers printed
 """
@@ -57,7 +58,7 @@ class RunFolder:
         if not path.exists():
             return None
         found = baselines.read(path, RESUME)
-        before = {**found.request, "method": found.method, "path": found.run.get("path")}
+        before = {**found.full_request, "method": found.method, "path": found.run.get("path")}
         now_asked = {**asdict(case.request), "method": repr(case.method), "path": case.path}
         for name, now in now_asked.items():
             if before.get(name) != now:
@@ -78,14 +79,16 @@ class RunFolder:
         if failures.pop(case.id, None) is not None:
             self._write_failures(failures)
 
-    def frames_path(self, case: Case) -> Path:
-        path = self.path / "frames" / case.group / f"{case.id}.npy"
+    def frames_path(self, case: Case, index: int = 0) -> Path:
+        """index: of the input, from 0."""
+        name = f"{case.id}.{index}.npy" if index else f"{case.id}.npy"
+        path = self.path / "frames" / case.group / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def frames(self, case: Case) -> NDArray[np.float32]:
+    def frames(self, case: Case, index: int = 0) -> NDArray[np.float32]:
         """The video of a judged case: [T, H, W, 3], nominally in [0, 1], perhaps not finite."""
-        video: NDArray[np.float16] = np.load(self.frames_path(case), allow_pickle=False)
+        video: NDArray[np.float16] = np.load(self.frames_path(case, index), allow_pickle=False)
         return video.astype(np.float32)
 
     def log(self, case: Case) -> Path:

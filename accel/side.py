@@ -5,31 +5,75 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from accel.core import Case, Counters, Metrics
+from accel.core import Case, Counters, Metrics, Request
 from accel.errors import NoEffectError
 from accel.metrics import PSNR_CAP
+from accel.models.images import image_array
 from accel.pool import Worker
-from accel.summary import cost_metrics
+from accel.runs import RunFolder
+from accel.summary import cost_metrics, input_name, quality_metrics
 
 __all__ = ["Side"]
 
 
 @dataclass
 class Side:
-    """One loaded, edited and warm worker, and what was measured of it so far."""
+    """One loaded, edited and warm worker, and what was measured of it so far.
+
+    inputs: at least one; time and memory are the first one's. videos: how many of them were
+    generated. rows: the scores of each input's video, none of a case that is not judged.
+    """
 
     case: Case
     worker: Worker
+    inputs: list[Request]
     fingerprint: dict[str, Any] = field(default_factory=dict)
     preparation: dict[str, float] = field(default_factory=dict)
     expected: Counters = field(default_factory=dict)
     counters: Counters = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
-    scores: Metrics | None = None
+    videos: int = 0
+    rows: list[Metrics] = field(default_factory=list)
 
     @property
     def metrics(self) -> Metrics:
         return cost_metrics(self.samples, self.case.request.frames, self.preparation)
+
+    @property
+    def scores(self) -> Metrics:
+        """Quality over all inputs; {} if not judged."""
+        names = [input_name(request.image, request.seed) for request in self.inputs]
+        return quality_metrics(self.rows, names)
+
+    def generate(self, index: int, folder: RunFolder) -> dict[str, Any]:
+        """The sample of one generation of one input; of a judged one the first keeps its frames.
+
+        Raises NoEffectError as `check_counters` does.
+        """
+        kept = self.case.judged and index == self.videos
+        frames = folder.frames_path(self.case, index) if kept else None
+        answer = self.worker.generate(self.inputs[index], frames)
+        self.videos = max(self.videos, index + 1)
+        self.counters = answer["counters"]
+        self.check_counters()
+        return dict(answer["sample"])
+
+    def score(self, reference: Side, folder: RunFolder, clip: str) -> None:
+        """Fill in `rows`: each video by itself and beside the reference's of the same input."""
+        if self.case.judged and not self.rows:
+            places = range(len(self.inputs))
+            self.rows = [self._scores(reference, folder, clip, place) for place in places]
+
+    def _scores(self, reference: Side, folder: RunFolder, clip: str, index: int) -> Metrics:
+        import numpy as np
+
+        from accel.metrics import score
+
+        video, beside = folder.frames(self.case, index), folder.frames(reference.case, index)
+        request = self.inputs[index]
+        image = image_array(request.image, request.width, request.height)
+        sound = bool(np.isfinite(beside).all()) and self is not reference
+        return score(video, image, beside if sound else None, clip)
 
     def check_counters(self) -> None:
         """Raises NoEffectError for an acceleration that is silently off, or on twice."""
@@ -44,9 +88,9 @@ class Side:
 
     def check_difference(self, reference: Side) -> None:
         """Raises NoEffectError for one that changes no counter and no pixel: it may be none."""
-        if self is reference or self.scores is None or self.expected != reference.expected:
+        if self is reference or not self.rows or self.expected != reference.expected:
             return
-        if self.scores.get("psnr") == PSNR_CAP:
+        if all(row.get("psnr") == PSNR_CAP for row in self.rows):
             raise NoEffectError(
                 f"{self.case.method!r} gives the reference's video and changes no counter, so "
                 "nothing shows that it is on; let it count what it does in pipeline.tallies, and "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from statistics import fmean, median
+from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import Any
 
 from accel.core import Metrics
 from accel.stats import estimate, log_ratios
 
-__all__ = ["cost_metrics", "pair_metrics"]
+__all__ = ["cost_metrics", "input_name", "of_inputs", "pair_metrics", "quality_metrics"]
 
 REDUCE: dict[str, Callable[[list[float]], float]] = {
     "temperature_c": max,
@@ -58,6 +60,55 @@ def pair_metrics(
     if saved > 0 and speedup > 1:
         metrics["break_even_videos"] = max(0, math.ceil(extra / saved))
     return metrics
+
+
+def input_name(image: str, seed: int) -> str:
+    """What messages call an input: `chelsea, seed 1`. image: a bundled name, or a path."""
+    return f"{Path(image).name}, seed {seed}"
+
+
+def quality_metrics(rows: Sequence[Metrics], names: Sequence[str]) -> Metrics:
+    """Quality over all inputs: a mean and its `_sd`, or the most frequent word and its `_share`.
+
+    rows: of each input what accel.metrics.score tells; names: of the inputs. One row is taken as
+    it is. What any input lacks is absent, and one video that is none is told in `sanity`, whatever
+    the others are.
+    """
+    if len(rows) < 2:
+        return dict(rows[0]) if rows else {}
+    metrics: Metrics = {"inputs": len(rows), "sanity": _sanity(rows, names)}
+    for name in (key for key in rows[0] if key != "sanity"):
+        values = [row[name] for row in rows if name in row]
+        if len(values) == len(rows):
+            metrics |= _over_inputs(name, values)
+    return metrics
+
+
+def of_inputs(metrics: Metrics, name: str, form: Callable[[float], str]) -> str:
+    """What follows a metric's value where there are many inputs: `± 0.031`, `in 75 %`; or nothing.
+
+    form: writes a number of this metric.
+    """
+    if f"{name}_sd" in metrics:
+        return f"± {form(float(metrics[f'{name}_sd']))}"
+    share = metrics.get(f"{name}_share")
+    return "" if share is None else f"in {float(share):.0%}".replace("%", " %")
+
+
+def _sanity(rows: Sequence[Metrics], names: Sequence[str]) -> str:
+    """The first defect with its input's name, and how many more there are."""
+    bad = [f"{n}: {r['sanity']}" for n, r in zip(names, rows, strict=True) if r["sanity"] != "ok"]
+    if len(bad) < 2:
+        return bad[0] if bad else "ok"
+    return f"{bad[0]}, and {len(bad) - 1} more of {len(rows)} inputs"
+
+
+def _over_inputs(name: str, values: Sequence[float | str]) -> Metrics:
+    if isinstance(values[0], str):
+        word, count = Counter(values).most_common(1)[0]
+        return {name: word, f"{name}_share": count / len(values)}
+    numbers = [float(value) for value in values]
+    return {name: fmean(numbers), f"{name}_sd": stdev(numbers)}
 
 
 def _memory(samples: Samples) -> Metrics:

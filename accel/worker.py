@@ -5,7 +5,7 @@ One JSON request and one JSON answer at a time, over a pipe (accel.pool holds it
     {"verb": "load", "model": ..., "weights": ..., "path": ..., "request": {...}}
     {"verb": "apply", "method": "FewerSteps(steps=15)", "modules": ["accel.methods.fewer_steps"]}
     {"verb": "warm"}
-    {"verb": "generate", "frames": "frames/x.npy" or null}
+    {"verb": "generate", "image": "coffee", "seed": 0, "frames": "frames/x.npy" or null}
 
 The answer is {"ok": {...}} or {"error": {"type": ..., "message": ...}}. Whatever the process
 prints, tracebacks among it, goes to its log.
@@ -75,8 +75,9 @@ class Session:
         """A short generation of the same shapes."""
         return {"seconds": self.probe.warm()}
 
-    def generate(self, frames: str | None) -> Message:
+    def generate(self, image: str, seed: int, frames: str | None) -> Message:
         """One measured generation; writes its frames, float16 [T, H, W, 3], if given a path."""
+        self.pipeline.take(image, seed)
         sample, video = self.probe.generate()
         if frames is not None:
             _write_frames(video, Path(frames))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from accel.core import Case, Method
+from accel.core import Case, Method, Request
 from accel.methods import modules_of
 from accel.pool import _error
 from accel.worker import Session, _answer
@@ -37,8 +37,9 @@ class LocalWorker:
     def warm(self) -> float:
         return float(self._ask("warm")["seconds"])
 
-    def generate(self, frames: Path | None = None) -> dict[str, Any]:
-        return self._ask("generate", None if frames is None else str(frames))
+    def generate(self, request: Request, frames: Path | None = None) -> dict[str, Any]:
+        path = None if frames is None else str(frames)
+        return self._ask("generate", request.image, request.seed, path)
 
     def close(self) -> None:
         """There is no process to end."""

@@ -17,9 +17,13 @@ from accel.models.svd import Pipeline
 
 @dataclass(frozen=True)
 class Planted(Method):
-    """kind: one of EDITS (done to the finished video) or ACTIONS (done while applying)."""
+    """kind: one of EDITS (done to the finished video) or ACTIONS (done while applying).
+
+    seed: of the only videos that an edit is done to; None for all.
+    """
 
     kind: str
+    seed: int | None = None
 
     name: ClassVar[str] = "planted"
     source: ClassVar[str] = "tests"
@@ -31,7 +35,9 @@ class Planted(Method):
     def apply(self, pipeline: Pipeline) -> None:
         if self.kind in EDITS:
             inner, edit = pipeline.generate, EDITS[self.kind]
-            pipeline.generate = lambda request: edit(inner(request))
+            pipeline.generate = lambda request: (
+                edit(inner(request)) if self.seed in (None, request.seed) else inner(request)
+            )
         elif self.kind != "nothing":
             ACTIONS[self.kind]()
 

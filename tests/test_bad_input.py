@@ -59,6 +59,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("--clip ViT-B-31:openai", "unknown CLIP model 'ViT-B-31'; did you mean"),
         ("--image cofee", "unknown photograph 'cofee'; did you mean 'coffee'?"),
         ("--image no/such.jpg", "image 'no/such.jpg' does not exist"),
+        ("--images no/such", "image 'no/such' does not exist"),
+        ("--seeds 0", "seeds is 0; it must be at least 1"),
     ],
 )
 def test_a_bad_value(words, message, tiny_folder, tmp_path, capsys, no_worker):
@@ -83,7 +85,7 @@ def test_what_argparse_refuses(words, tiny_folder, tmp_path, capsys):
 
 
 def test_no_gpu(tiny_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("accel.commands.gpu_count", lambda: 0)
+    monkeypatch.setattr("accel.cases.gpu_count", lambda: 0)
     line = refused(asked(tiny_folder, tmp_path / "run", "--device", "cuda"), capsys)
     assert "--device cuda: NVML finds no GPU here; choose --device cpu" in line
 
@@ -166,7 +168,8 @@ def test_the_folder_of_another_model(run, tiny_folder, capsys, no_worker):
 
 
 def test_the_folder_of_another_device(run, tiny_folder, capsys, no_worker, monkeypatch):
-    monkeypatch.setattr("accel.commands.gpu_count", lambda: 1)
+    for module in ("cases", "commands"):
+        monkeypatch.setattr(f"accel.{module}.gpu_count", lambda: 1)
     form = json.loads(record_path(run).read_text())
     form["run"]["path"] = str(tiny_folder)
     record_path(run).write_text(json.dumps(form))
@@ -206,3 +209,26 @@ def test_a_record_of_another_accel(run, capsys):
     line = refused(["report", str(run)], capsys)
     assert "is of another accel" in line
     assert path.stem in line
+
+
+def test_a_picture_of_a_set_that_is_none_is_named(tiny_folder, tmp_path, capsys):
+    (tmp_path / "set").mkdir()
+    line = refused(asked(tiny_folder, tmp_path / "run", "--images", tmp_path / "set"), capsys)
+    assert "set holds no picture; put JPEG, PNG or WebP files there" in line
+    (tmp_path / "set" / "text.png").write_text("not an image")
+    line = refused(asked(tiny_folder, tmp_path / "run", "--images", tmp_path / "set"), capsys)
+    assert "text.png is not an image" in line
+
+
+def test_one_image_and_a_set_exclude_each_other(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "svd", "--image", "coffee", "--images", "bundled"])
+    assert stopped.value.code == 2
+    assert "--images: not allowed with argument --image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--images bundled", "--seeds 2"])
+def test_untrained_weights_have_no_quality_to_look_at_twice(tmp_path, capsys, words):
+    base = ["bench", "svd", "--weights", "untrained", "--out", str(tmp_path / "run")]
+    line = refused([*base, *words.split()], capsys)
+    assert "inputs are for quality, and untrained weights have none; give one --image" in line

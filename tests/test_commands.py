@@ -191,6 +191,24 @@ def test_the_default_methods_are_those_that_fit(monkeypatch, tmp_path, tiny_fold
     assert slugs == ["reference", "int8_weight_only", "fewer_steps-10", "fewer_steps-4"]
 
 
+def test_a_run_of_many_inputs(run, tiny_folder, local, tmp_path, capsys):
+    """In a folder that holds a run of one input, too; and the same command measures nothing."""
+    many = (*("--images", "bundled"), *("--seeds", "2"), *("--size", "64x64"))
+    case = "fewer_steps-2@64x64x2-s3-imagebundled-seeds2"
+    arguments = asked(tiny_folder, run, *many, "--frames", "2")
+    assert main(arguments) == 0
+    found = read(record_path(run, case))
+    assert [row["seed"] for row in found.samples["inputs"]] == [0, 1] * 8
+    assert len({row["image"] for row in found.samples["inputs"]}) == 8
+    text = (run / "table.md").read_text()
+    assert re.search(r"\| Inputs +\| +16 \| +16 \|", text)
+    assert re.search(r"\| LPIPS to M0 .*\| +\d\.\d+ ± \d\.\d+ \|", text)
+    before = record_path(run, case).read_bytes()
+    assert main(arguments) == 0
+    assert record_path(run, case).read_bytes() == before
+    assert main(["report", str(run)]) == 0
+
+
 # baselines and exit codes
 
 

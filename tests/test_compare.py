@@ -133,3 +133,11 @@ def test_the_report_joins_what_several_families_miss(tmp_path, snapshot):
 
 def test_the_report_of_nothing():
     assert render([]) == "0 cases: none judged"
+
+
+def test_many_inputs_show_mean_and_spread(tmp_path):
+    many = {"inputs": 32, "lpips_sd": 0.004, "motion_class_share": 0.75}
+    run = run_of(tmp_path / "run", record(many))
+    text = render(compare_to_baselines(run, tmp_path, method_of))
+    assert "lpips 0.01 ± 0.004" in text
+    assert "motion_class smooth in 75 %" in text

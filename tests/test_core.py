@@ -43,6 +43,8 @@ def test_starting_imports_no_torch(statement):
         ({"height": 0}, r"height 0 .* try 8 or 16"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
         ({"frames": 0}, "frames is 0"),
+        ({"seeds": 0}, "seeds is 0; it must be at least 1"),
+        ({"seed": 2**63 - 1, "seeds": 2}, "seed 9223372036854775808 is outside"),
         ({"motion_bucket": 300}, "motion_bucket 300 is outside 1 to 255"),
         ({"fps": 0}, "fps is 0"),
         ({"min_guidance": 4.0}, r"min_guidance 4.0 is above max_guidance 3.0"),
@@ -60,6 +62,8 @@ def test_case_ids_are_what_the_design_says():
     assert case.group == "svd-xt.untrained"
     seeded = replace(case, request=replace(request, seed=3), method=TorchCompile(decoder=True))
     assert seeded.id == "torch_compile-decoder@576x1024x25-s25-seed3"
+    many = replace(case, request=replace(request, image="my/photos/", seeds=4))
+    assert many.id == "fewer_steps-15@576x1024x25-s25-imagephotos-seeds4"
 
 
 STEPS = st.builds(FewerSteps, steps=st.integers(1, 50))

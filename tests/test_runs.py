@@ -1,6 +1,6 @@
 """The run folder: what was kept is found again, and what is broken names its remedy."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def record_of(case):
         case=case.id,
         group=case.group,
         method=repr(case.method),
-        request=vars(case.request),
+        request=asdict(case.request),
     )
 
 
@@ -126,3 +126,20 @@ def test_a_folder_is_opened_twice_and_left_clean(folder):
 
 def test_the_default_folder_is_new_and_names_its_group():
     assert default_folder("svd.mini").match("runs/*-svd.mini")
+
+
+def test_every_input_has_frames_of_its_own(folder):
+    assert folder.frames_path(CASE) == folder.frames_path(CASE, 0)
+    videos = np.random.default_rng(0).random((3, 2, 8, 8, 3)).astype(np.float16)
+    for index, video in enumerate(videos):
+        np.save(folder.frames_path(CASE, index), video)
+    for index, video in enumerate(videos):
+        np.testing.assert_array_equal(folder.frames(CASE, index), video.astype(np.float32))
+
+
+def test_a_record_from_before_there_were_seeds_is_of_one(folder):
+    old = record_of(CASE)
+    del old.request["seeds"]
+    folder.write(CASE, old)
+    assert folder.record(CASE) == old
+    assert old.full_request == asdict(CASE.request)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.summary import cost_metrics, pair_metrics
+from accel.summary import cost_metrics, input_name, of_inputs, pair_metrics, quality_metrics
 
 SECONDS = st.floats(0.01, 1000)
 MIB = st.floats(1, 1e6)
@@ -112,3 +112,56 @@ def test_a_gain_that_the_pairs_deny_has_no_break_even():
 def test_sides_of_different_length_are_a_mistake():
     with pytest.raises(ValueError, match="zip"):
         pair_metrics([sample()], [], cost(1.0, 0.0), cost(1.0, 0.0))
+
+
+# many inputs
+
+
+def scores(lpips=0.1, sanity="ok", motion="smooth"):
+    return {"sanity": sanity, "lpips": lpips, "motion_class": motion}
+
+
+NAMES = ("chelsea, seed 0", "chelsea, seed 1", "rocket, seed 0")
+
+
+def test_one_input_is_taken_as_it_is():
+    assert quality_metrics([scores()], NAMES[:1]) == scores()
+    assert quality_metrics([], []) == {}
+
+
+def test_many_inputs_are_mean_spread_and_the_most_frequent_word():
+    rows = [scores(0.1), scores(0.2, motion="static"), scores(0.3)]
+    assert quality_metrics(rows, NAMES) == {
+        "inputs": 3,
+        "sanity": "ok",
+        "lpips": pytest.approx(0.2),
+        "lpips_sd": pytest.approx(0.1),
+        "motion_class": "smooth",
+        "motion_class_share": pytest.approx(2 / 3),
+    }
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_video_that_is_none_is_told_and_takes_its_scores_along(place):
+    rows = [scores(), scores(), scores()]
+    rows[place] = {"sanity": "nan (1.00 of the values)"}
+    found = quality_metrics(rows, NAMES)
+    assert found == {"inputs": 3, "sanity": f"{NAMES[place]}: nan (1.00 of the values)"}
+
+
+def test_further_defects_are_counted():
+    rows = [scores(), scores(sanity="black"), scores(sanity="frozen")]
+    assert quality_metrics(rows, NAMES)["sanity"] == (
+        "chelsea, seed 1: black, and 1 more of 3 inputs"
+    )
+
+
+def test_an_input_goes_by_its_file_name():
+    assert input_name("somewhere/cup.png", 3) == "cup.png, seed 3"
+
+
+def test_what_follows_a_value_of_many_inputs():
+    metrics = {"lpips": 0.2, "lpips_sd": 0.014, "motion_class_share": 0.75}
+    assert of_inputs(metrics, "lpips", "{:.2f}".format) == "± 0.01"
+    assert of_inputs(metrics, "motion_class", str) == "in 75 %"
+    assert of_inputs(metrics, "clip", str) == ""

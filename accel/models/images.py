@@ -1,5 +1,6 @@
-"""The input photograph: eight bundled ones by name, any other by path."""
+"""The input photographs: eight bundled ones by name, any other by path, and sets of them."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,18 +8,52 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from accel.core import Request
 from accel.errors import InvalidRequestError, unknown_name
 
-__all__ = ["PHOTOS", "image_array", "image_digest", "load_image", "photo_names"]
+__all__ = [
+    "BUNDLED", "PHOTOS", "image_array", "image_digest", "inputs", "load_image", "photo_names",
+    "pictures",
+]  # fmt: skip
 
 PHOTOS = Path(__file__).parent.parent / "zoo" / "photos"
 SMALLEST = 32
 """Pixels: a shorter side than this holds no picture to animate."""
 
+BUNDLED = "bundled"
+"""The set of all bundled photographs."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""Of the pictures in a folder, in either case; what else lies there is left alone."""
+
 
 def photo_names() -> list[str]:
     """Names of the bundled photographs, sorted."""
     return sorted(path.stem for path in PHOTOS.glob("*.jpg"))
+
+
+def pictures(image: str) -> list[str]:
+    """The pictures of a set, "bundled" or a folder, by name; of anything else itself.
+
+    Raises InvalidRequestError for a folder without pictures; those below it do not count.
+    """
+    if image == BUNDLED:
+        return photo_names()
+    if _is_bundled(image) or not Path(image).is_dir():
+        return [image]
+    files = (path for path in Path(image).iterdir() if path.suffix.lower() in SUFFIXES)
+    if found := sorted(map(str, files)):
+        return found
+    raise InvalidRequestError(f"{image} holds no picture; put JPEG, PNG or WebP files there")
+
+
+def inputs(request: Request) -> list[Request]:
+    """A request of one picture and seed for each that `request` asks for, image by image."""
+    return [
+        replace(request, image=image, seed=request.seed + offset, seeds=1)
+        for image in pictures(request.image)
+        for offset in range(request.seeds)
+    ]
 
 
 def load_image(image: str, width: int, height: int) -> Image.Image:
@@ -27,8 +62,7 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
     image: a bundled name or a path. Raises InvalidRequestError when it is neither, is no image,
     or is smaller than 32 pixels.
     """
-    bundled = PHOTOS / f"{image}.jpg"
-    path = bundled if bundled.is_file() else Path(image)
+    path = PHOTOS / f"{image}.jpg" if _is_bundled(image) else Path(image)
     if not path.is_file():
         if path.suffix or path.parent != Path():
             raise InvalidRequestError(f"image {image!r} does not exist; give a path to a picture")
@@ -49,9 +83,16 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
 
 
 def image_digest(image: str, width: int, height: int) -> str | None:
-    """sha256 of the pixels of a picture that is given by path; None for a bundled name."""
-    if (PHOTOS / f"{image}.jpg").is_file():
+    """sha256 of the pixels of a picture that is given by path; None for a bundled name.
+
+    Of a set it is that of its pictures' digests and bundled names, so that a set that grew, as the
+    bundled one may, is another.
+    """
+    if _is_bundled(image):
         return None
+    if (found := pictures(image)) != [image]:
+        parts = [image_digest(one, width, height) or one for one in found]
+        return sha256("\n".join(parts).encode()).hexdigest()
     return sha256(load_image(image, width, height).tobytes()).hexdigest()
 
 
@@ -59,3 +100,7 @@ def image_array(image: str, width: int, height: int) -> NDArray[np.float32]:
     """`load_image` as [height, width, 3] in [0, 1]."""
     pixels = np.asarray(load_image(image, width, height), dtype=np.float32)
     return pixels / np.float32(255)
+
+
+def _is_bundled(image: str) -> bool:
+    return (PHOTOS / f"{image}.jpg").is_file()

@@ -62,6 +62,12 @@ class Pipeline:
     def device(self) -> torch.device:
         return cast(torch.device, self.diffusers.device)
 
+    def take(self, image: str, seed: int) -> None:
+        """Turn to another picture and seed; the rest of the request stays, and all shapes do."""
+        if image != self.request.image:
+            self.image = load_image(image, *self.image.size)
+        self.request = replace(self.request, image=image, seed=seed)
+
     def warm(self) -> torch.Tensor:
         """The same shapes as a generation in a few steps, so that nothing is first at work."""
         steps = min(self.request.steps, self.warm_steps)

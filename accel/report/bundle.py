@@ -17,6 +17,7 @@ from accel.errors import OutputError
 from accel.report.pictures import Strip, caption, contact_sheet, open_picture
 from accel.report.tables import column_label, markdown, table
 from accel.report.video import write_video
+from accel.summary import input_name
 
 __all__ = ["write_report"]
 
@@ -35,8 +36,9 @@ def write_report(
 
     frames: case id -> [T, H, W, 3] in [0, 1], or the .npy file of it; a case without frames has
     no row in the contact sheet and no video, and without any frames there is no sheet. image: the
-    input, shown at the top; an array is [H, W, 3] in [0, 1]. verdicts and failures as in
-    `tables.table`. Raises OutputError naming the file that cannot be written.
+    input, shown at the top; an array is [H, W, 3] in [0, 1]. Of many inputs, frames and image are
+    the first one's, and the sheet says so. verdicts and failures as in `tables.table`. Raises
+    OutputError naming the file that cannot be written.
     """
     text = table(records, verdicts, failures)
     written = [run_dir / "table.md"]
@@ -53,7 +55,7 @@ def write_report(
         written.insert(1, run_dir / "contact.png")
         picture = open_picture(image) if image is not None else None
         with _replacing(written[1]) as path:
-            contact_sheet(strips, picture, text.title).save(path, format="PNG")
+            contact_sheet(strips, picture, text.title, _first(records)).save(path, format="PNG")
     return written
 
 
@@ -66,6 +68,15 @@ def _video(frames: Frames) -> NDArray[Any]:
 
 def _strip(record: Record, video: NDArray[Any]) -> Strip:
     return Strip(column_label(record.case), caption(record.metrics), video)
+
+
+def _first(records: Sequence[Record]) -> str:
+    """Which of many inputs the pictures show; nothing where there is one."""
+    rows = records[0].samples.get("inputs", ())
+    if len(rows) < 2:
+        return ""
+    name = input_name(rows[0]["image"], rows[0]["seed"])
+    return f"{name}: the first of {len(rows)} inputs; the scores are means over all"
 
 
 @contextmanager

@@ -60,16 +60,16 @@ def caption(metrics: Mapping[str, float | str]) -> str:
 
 
 def contact_sheet(
-    strips: Sequence[Strip], image: Image.Image | None = None, title: str = ""
+    strips: Sequence[Strip], image: Image.Image | None = None, title: str = "", note: str = ""
 ) -> Image.Image:
-    """An RGB picture of all strips, with the input image at the top.
+    """An RGB picture of all strips, with the input image at the top. note: what is said of it.
 
     Frames longer than 320 pixels are scaled down to it; frames narrower than 128 are doubled with
     nearest neighbours while they have room, so that the pixels of a mini model stay visible.
     """
     rows = [_row(strip) for strip in strips]
     if image is not None:
-        rows.insert(0, _captioned("Input", "", [_scaled(image.convert("RGB"))], [""]))
+        rows.insert(0, _captioned("Input", note, [_scaled(image.convert("RGB"))], [""]))
     if title:
         rows.insert(0, _captioned(title, "", [], []))
     width = max((row.width for row in rows), default=0) + 2 * MARGIN

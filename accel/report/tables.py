@@ -20,6 +20,7 @@ from rich.text import Text
 
 from accel.core import Metrics, Record
 from accel.limits import MIN_PAIRS
+from accel.summary import of_inputs
 
 __all__ = ["ABSENT", "LINES", "Line", "Table", "column_label", "markdown", "show", "table"]
 
@@ -50,7 +51,8 @@ class Line(NamedTuple):
     """One metric's row. delta adds a second row, its difference to M0 in the same run.
 
     A metric `key` with `key_low`, `key_high` and at least MIN_PAIRS `key_pairs` shows its interval:
-    of fewer pairs none covers 95 %.
+    of fewer pairs none covers 95 %. Of many inputs a mean `key` with `key_sd` shows its spread, a
+    word with `key_share` how many of them it holds for.
     """
 
     key: str
@@ -73,6 +75,7 @@ LINES = (
     Line("memory.decode.allocated_mib", "Decode VRAM allocated", "MiB", ".0f", delta=True),
     Line("memory.peak.rss_mib", "Peak RSS", "MiB", ".0f", delta=True),
     Line("temperature_c", "Peak GPU temperature", "°C", ".0f", delta=True),
+    Line("inputs", "Inputs", "", ".0f"),
     Line("clip", "CLIP similarity"),
     Line("tssim", "tSSIM"),
     Line("tlpips", "tLPIPS"),
@@ -203,6 +206,8 @@ def _rows(columns: Sequence[_Column]) -> list[tuple[str, ...]]:
 def _value(line: Line, column: _Column) -> str:
     keys = (line.key, f"{line.key}_low", f"{line.key}_high")
     value, low, high = (_text(column.numbers.get(key), line.form) for key in keys)
+    if spread := of_inputs(column.numbers, line.key, lambda number: _text(number, line.form)):
+        return f"{value} {spread}"
     enough = float(column.numbers.get(f"{line.key}_pairs", 0)) >= MIN_PAIRS
     return f"{value} [{low}, {high}]" if enough and ABSENT not in (low, high) else value
 

@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from accel.core import Request
 from accel.errors import InvalidRequestError, UnknownNameError
-from accel.models.images import PHOTOS, image_array, load_image, photo_names
+from accel.models.images import (
+    PHOTOS,
+    image_array,
+    image_digest,
+    inputs,
+    load_image,
+    photo_names,
+    pictures,
+)
 
 NAMES = ["astronaut", "camera", "chelsea", "china", "coffee", "flower", "hopper", "rocket"]
 
@@ -56,3 +65,61 @@ def test_names_that_are_near_and_paths_that_are_not_there(tmp_path):
         load_image("rockett", 64, 64)
     with pytest.raises(InvalidRequestError, match=r"nothing\.png' does not exist"):
         load_image(str(tmp_path / "nothing.png"), 64, 64)
+
+
+# sets
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two pictures, and what is none."""
+    for name in ("b.PNG", "a.jpg"):
+        Image.new("RGB", (64, 64), "teal").save(tmp_path / name)
+    (tmp_path / "notes.md").write_text("no picture")
+    (tmp_path / "more").mkdir()
+    return tmp_path
+
+
+def test_a_folder_stands_for_its_pictures(folder):
+    assert pictures(str(folder)) == [str(folder / "a.jpg"), str(folder / "b.PNG")]
+
+
+def test_bundled_stands_for_all_photographs():
+    assert pictures("bundled") == NAMES
+
+
+@pytest.mark.parametrize("image", ["coffee", "picture.png"])
+def test_anything_else_stands_for_itself(image):
+    assert pictures(image) == [image]
+
+
+def test_a_folder_without_pictures_says_what_to_put_there(folder):
+    with pytest.raises(InvalidRequestError, match=r"more holds no picture; put JPEG, PNG or WebP"):
+        pictures(str(folder / "more"))
+
+
+def test_inputs_come_image_by_image(folder):
+    found = inputs(Request(image=str(folder), seed=5, seeds=2, steps=3))
+    names = [(one.image.rsplit("/", 1)[1], one.seed) for one in found]
+    assert names == [("a.jpg", 5), ("a.jpg", 6), ("b.PNG", 5), ("b.PNG", 6)]
+    assert {(one.seeds, one.steps) for one in found} == {(1, 3)}
+
+
+def test_a_request_of_one_input_is_its_own_input():
+    assert inputs(Request(seed=3)) == [Request(seed=3)]
+
+
+def test_a_set_is_known_by_its_pictures(folder):
+    before = image_digest(str(folder), 64, 64)
+    assert image_digest("coffee", 64, 64) is None
+    assert before == image_digest(str(folder), 64, 64)
+    Image.new("RGB", (64, 64), "red").save(folder / "b.PNG")
+    changed = image_digest(str(folder), 64, 64)
+    (folder / "b.PNG").unlink()
+    assert len({before, changed, image_digest(str(folder), 64, 64)}) == 3
+
+
+def test_the_bundled_set_is_another_when_it_grows(monkeypatch):
+    before = image_digest("bundled", 64, 64)
+    monkeypatch.setattr("accel.models.images.photo_names", lambda: NAMES[:-1])
+    assert image_digest("bundled", 64, 64) not in (None, before)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from accel.errors import InvalidRequestError, OutputError
 from accel.report.bundle import write_report
+from accel.report.pictures import contact_sheet
 from tests.report.test_tables import FAILURES, RECORDS, VERDICTS
 from tests.report.videos import moving_disc
 
@@ -44,3 +47,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file.table\.md.*another output folder"):
         write_report(tmp_path / "file", RECORDS, {})
+
+
+def test_of_many_inputs_the_sheet_says_which_it_shows(tmp_path, monkeypatch):
+    rows = [{"image": name, "seed": 3} for name in ("chelsea", "rocket")]
+    notes = []
+
+    def sheet(strips, picture, title, note):
+        notes.append(note)
+        return contact_sheet(strips, picture, title, note)
+
+    monkeypatch.setattr("accel.report.bundle.contact_sheet", sheet)
+    for count in (1, 2):
+        records = [replace(RECORDS[0], samples={"inputs": rows[:count]})]
+        write_report(tmp_path, records, {records[0].case: moving_disc()}, moving_disc()[0])
+    assert notes == [
+        "", "chelsea, seed 3: the first of 2 inputs; the scores are means over all",
+    ]  # fmt: skip

@@ -101,3 +101,9 @@ def test_a_picture_comes_from_a_file_an_image_or_an_array(tmp_path):
     image.save(tmp_path / "input.png")
     assert open_picture(image) is image
     assert open_picture(frame) == open_picture(tmp_path / "input.png") == image
+
+
+def test_a_note_is_drawn_beside_the_input():
+    image = Image.new("RGB", (64, 64), "teal")
+    plain, noted = (contact_sheet([], image, "", note) for note in ("", "the first of 2 inputs"))
+    assert plain.tobytes() != noted.tobytes()

@@ -177,3 +177,16 @@ def test_a_metric_has_one_row():
 def test_fewer_pairs_than_an_interval_needs_show_none():
     few = table([record("reference", M0), record("int8_weight_only", M1 | {"speedup_pairs": 5})])
     assert next(row for row in few.rows if row[0].startswith("Speed-up"))[2] == "1.27"
+
+
+def test_many_inputs_show_mean_and_spread():
+    many = M1 | {"inputs": 32, "clip_sd": 0.0312, "motion_class_share": 0.75}
+    text = table([record("reference", M0), record("int8_weight_only", many)])
+    rows = {row[0]: row[1:] for row in text.rows}
+    assert rows["Inputs"] == (ABSENT, "32")
+    assert rows["CLIP similarity"] == ("0.977", "0.977 ± 0.031")
+    assert rows["Motion class"] == ("smooth", "smooth in 75 %")
+
+
+def test_one_input_has_no_row_of_inputs():
+    assert "Inputs" not in [row[0] for row in table([record("reference", M0)]).rows]

@@ -1,0 +1,90 @@
+"""From the options of the command line to the cases that are measured. Imports no torch."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from accel.core import Case, Method, Request
+from accel.errors import InvalidRequestError, MissingWeightsError
+from accel.methods import parse
+from accel.methods.fewer_steps import FewerSteps
+from accel.models import default_request
+from accel.models.images import load_image, pictures
+from accel.plugin import gpu_count
+from accel.runner import reference_of
+from accel.standard import standard
+
+__all__ = ["REQUEST_OPTIONS", "cases_of"]
+
+REQUEST_OPTIONS = (
+    "image", "frames", "steps", "seed", "seeds", "fps", "motion_bucket", "min_guidance",
+    "max_guidance", "decode_chunk_size",
+)  # fmt: skip
+
+
+def cases_of(options: Namespace) -> Sequence[Case]:
+    """The cases that the options of `accel bench` ask for, the reference first.
+
+    Raises InvalidRequestError, MissingWeightsError or UnknownNameError for what cannot be measured.
+    """
+    given = vars(options)
+    changes = {n: given[n] for n in REQUEST_OPTIONS if given[n] is not None}
+    if options.size:
+        changes |= _size(options.size)
+    request = default_request(options.model, options.weights, **changes)
+    _check_options(options)
+    _check_inputs(request, options.weights)
+    if options.methods:
+        methods = [parse(text) for text in options.methods]
+    else:
+        on_gpu = options.device != "cpu" and gpu_count() > 0
+        texts = standard(options.model, options.weights, on_gpu)
+        methods = [m for m in map(parse, texts) if _fits(m, request)]
+    cases = [Case(options.model, options.weights, request, m, options.path) for m in methods]
+    return [*dict.fromkeys((reference_of(cases[0]), *cases))]
+
+
+def _check_options(options: Namespace) -> None:
+    """What would otherwise show only after minutes of measuring, or not at all."""
+    if options.pairs < 1:
+        raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
+    if options.device == "cuda" and not gpu_count():
+        raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
+    if options.path is None:
+        return
+    if options.weights != "pretrained":
+        raise InvalidRequestError(
+            f"--path {options.path} goes with --weights pretrained, not with {options.weights}"
+        )
+    if not (Path(options.path) / "model_index.json").is_file():
+        raise MissingWeightsError(
+            f"{options.path} has no model_index.json; give --path a folder of Stable Video "
+            "Diffusion in the diffusers layout, as save_pretrained writes it"
+        )
+
+
+def _check_inputs(request: Request, weights: str) -> None:
+    """Every picture can be read, and many inputs have a quality to be judged."""
+    found = pictures(request.image)
+    for image in found:
+        load_image(image, request.width, request.height)
+    count = len(found) * request.seeds
+    if weights == "untrained" and count > 1:
+        raise InvalidRequestError(
+            f"{count} inputs are for quality, and untrained weights have none; give one --image "
+            "and no --seeds"
+        )
+
+
+def _fits(method: Method, request: Request) -> bool:
+    """Whether fewer steps are fewer than the request's; every other method fits."""
+    return not isinstance(method, FewerSteps) or method.steps < request.steps
+
+
+def _size(text: str) -> dict[str, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InvalidRequestError(f"--size {text!r} is not WxH in pixels, as in 1024x576")
+    return {"width": int(width), "height": int(height)}
