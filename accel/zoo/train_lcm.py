@@ -9,7 +9,6 @@ Source: Wang et al. 2024 (arXiv:2402.00769).
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,15 +20,13 @@ from accel.models import low_rank
 from accel.models.lcm import consistency_sigmas
 from accel.models.students import MINI, fingerprint
 from accel.zoo.conditioning import Conditions
-from accel.zoo.train_unet import COMPILED, REFRESH, Bank, fill, lengths
+from accel.zoo.train_unet import COMPILED, REFRESH, Bank, Network, fill, lengths, prediction
 from accel.zoo.training import WEIGHTS, Training, autocast, parse, scene_seeds
 
 RANK = 16
 DECAY = 0.95  # of the goal's moving average
 HUBER = 1e-3
 GUIDANCE = ((1.0, 1.5), (2.0, 3.0))  # drawn for the first and for the last frame
-
-Network = Callable[..., tuple[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,8 @@ def clean(network: Network, x: Tensor, sigma: Tensor, given: Conditions) -> Tens
     """Clean latents that the network predicts from x [n, T, C, h, w] at noise levels [n]."""
     level = sigma.reshape(-1, 1, 1, 1, 1)
     norm = (level.square() + 1).sqrt()
-    image = given.image[:, None].expand(-1, x.shape[1], -1, -1, -1)
-    sample = torch.cat([x / norm, image], 2)
-    v = network(sample, sigma.log() / 4, given.embedding, given.ids, return_dict=False)[0]
-    return x / norm.square() - v.float() * (level / norm)
+    v = prediction(network, x / norm, sigma.log() / 4, given)
+    return x / norm.square() - v * (level / norm)
 
 
 def guidance(n: int, frames: int, device: torch.device) -> Tensor:

@@ -32,6 +32,8 @@ REFRESH = 40  # steps between additions to the bank
 CHUNK = 128  # clips per addition
 FIRST_FILL = 64  # additions before the first step
 
+Network = Callable[..., tuple[Tensor]]
+
 
 def build_unet() -> UNetSpatioTemporalConditionModel:
     """A mini UNet with random parameters, for 16 x 16 latents."""
@@ -98,16 +100,17 @@ class Bank:
         return rows["latents"].float(), given
 
 
-def v_loss(
-    unet: Callable[..., tuple[Tensor]], latents: Tensor, given: Conditions, sigma: Tensor
-) -> Tensor:
+def prediction(unet: Network, sample: Tensor, time: Tensor, given: Conditions) -> Tensor:
+    """v in fp32 that the network predicts for an input [n, T, C, h, w] and times [n]."""
+    image = given.image[:, None].expand(-1, sample.shape[1], -1, -1, -1)
+    stacked = torch.cat([sample, image], 2)
+    return unet(stacked, time, given.embedding, given.ids, return_dict=False)[0].float()
+
+
+def v_loss(unet: Network, latents: Tensor, given: Conditions, sigma: Tensor) -> Tensor:
     """MSE of the v prediction for scaled latents [n, T, C, h, w]."""
     sample, time, target = noised(latents, sigma)
-    image = given.image[:, None].expand(-1, latents.shape[1], -1, -1, -1)
-    output = unet(
-        torch.cat([sample, image], 2), time, given.embedding, given.ids, return_dict=False
-    )[0]
-    return F.mse_loss(output.float(), target)
+    return F.mse_loss(prediction(unet, sample, time, given), target)
 
 
 def lengths(count: int, seed: int) -> list[int]:
