@@ -36,7 +36,7 @@ METHODS: dict[str, tuple[str, str]] = {
     ),
     "semi_structured": (
         "accel.methods.semi_structured:SemiStructured",
-        "M5: 2:4 sparse Linear weights of the UNet, by magnitude, not tuned",
+        "M5: 2:4 sparse Linear weights of the UNet, by magnitude, tuned or not",
     ),
     "keyframes": (
         "accel.methods.keyframes:Keyframes",

@@ -3,12 +3,15 @@
 What: half the products of the chosen Linears of the UNet go; the GPU's sparse tensor cores skip
 them. layers="all" is all 464 Linears of the full-size UNet; "feed_forward" is 96 of them, which
 hold 54 % of the Linear weights.
-How: by magnitude, once, without any training after it. On a GPU, in fp16 or bf16, the weights are
-compressed for cuSPARSELt, if both sides are multiples of 16. Elsewhere they stay dense with the
-zeros in place: the same result, and nothing saved. A Linear whose input is no multiple of four
-stays as it is.
-Costs: the video, until the weights are fine-tuned under the mask; so the method declares that it
-must fail. With all Linears of the mini model, its LPIPS to M0 is above that of 4 steps.
+How: by magnitude, once. With tuned=True the weights that are left, and the biases, were trained
+after that, under the same mask, to predict what the dense UNet does: all Linears of mini, by
+`python -m accel.zoo.train_sparse`, or of another UNet from weights=FILE. On a GPU, in fp16 or bf16,
+the weights are compressed for cuSPARSELt, if both sides are multiples of 16. Elsewhere they stay
+dense with the zeros in place: the same result, and nothing saved. A Linear whose input is no
+multiple of four stays as it is.
+Costs: untuned, the video, so that the method declares that it must fail: with all Linears of the
+mini model, its LPIPS to M0 is above that of 4 steps. What tuning mends of that has not been
+measured yet. Tuned weights belong to M0's UNet: one that holds a student's is refused.
 Measured: on an H200 it is slower than dense, too. A denoiser call of svd-xt took 0.636 s in fp16
 and 0.702 s with the feed-forward Linears compressed, once each, so that nothing is claimed for
 time. Nor for memory: 9/16 of an fp16 weight should remain, which nobody has measured.
@@ -30,31 +33,23 @@ from torch.nn import functional as F
 from torch.sparse import SparseSemiStructuredTensor, SparseSemiStructuredTensorCUSPARSELT
 
 from accel.core import Counters, Fidelity, Method
-from accel.errors import NoEffectError, unknown_name
+from accel.errors import InvalidRequestError, NoEffectError, unknown_name
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import replace_linears
+from accel.models import two_of_four
+from accel.models.tuned import put_in, refusal
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
     from accel.verdict import Status
 
-__all__ = ["SemiStructured", "SparseLinear", "is_two_of_four", "two_of_four"]
+__all__ = ["SemiStructured", "SparseLinear", "is_two_of_four"]
 
 Layers = Literal["all", "feed_forward"]
 
 HALVES = (torch.float16, torch.bfloat16)
 MULTIPLE = 16
 """Of both sides of a weight in one of HALVES, for cuSPARSELt."""
-
-
-def two_of_four(weight: torch.Tensor) -> torch.Tensor:
-    """The mask of a weight [out, in]: True at the two largest of every four along the input.
-
-    Of equal magnitudes the first stays. Raises RuntimeError if in is no multiple of four.
-    """
-    groups = weight.detach().abs().unflatten(-1, (-1, 4))
-    kept = groups.argsort(dim=-1, descending=True, stable=True)[..., :2]
-    return torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, kept, True).flatten(-2)
 
 
 def is_two_of_four(weight: torch.Tensor) -> bool:
@@ -93,9 +88,15 @@ class SparseLinear(nn.Module):
 
 @dataclass(frozen=True)
 class SemiStructured(Method):
-    """layers: "all" Linears of the UNet (the default), or those of its "feed_forward" blocks."""
+    """layers: "all" Linears of the UNet (the default), or those of its "feed_forward" blocks.
+
+    tuned: with weights that were fine-tuned under the mask; for all layers only. weights: their
+    file, if it is not the one that is shipped with mini.
+    """
 
     layers: Layers = "all"
+    tuned: bool = False
+    weights: str = ""
 
     name: ClassVar[str] = "semi_structured"
     source: ClassVar[str] = "arXiv:2104.08378"
@@ -104,6 +105,19 @@ class SemiStructured(Method):
     def __post_init__(self) -> None:
         if self.layers not in get_args(Layers):
             raise unknown_name("set of layers", str(self.layers), get_args(Layers))
+        if type(self.tuned) is not bool:
+            raise InvalidRequestError(
+                f"semi_structured: tuned is {self.tuned!r}; give true or false"
+            )
+        if self.tuned and self.layers != "all":
+            raise InvalidRequestError(
+                f"semi_structured: weights are tuned with all layers 2:4, not with {self.layers} "
+                "alone; leave one of the two out"
+            )
+        if self.weights and not self.tuned:
+            raise InvalidRequestError(
+                f"semi_structured: weights is {self.weights!r}, which tuned=true alone reads"
+            )
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if count := count_int8_linears(pipeline.denoiser):
@@ -111,6 +125,8 @@ class SemiStructured(Method):
                 f"{count} weights are int8, and the 2:4 kernels take fp16 weights; choose one of "
                 "the two"
             )
+        if self.tuned and (reason := refusal(pipeline, self.weights)):
+            return reason
         half = pipeline.device.type == "cuda" and pipeline.denoiser.dtype in HALVES
         if half and not torch.backends.cusparselt.is_available():
             return "this build of torch has no cuSPARSELt, which the 2:4 kernels are from"
@@ -118,20 +134,27 @@ class SemiStructured(Method):
 
     def must_fail(self) -> tuple[Status, ...]:
         """Weights that were not tuned under the mask: a gate that passes their video is blind."""
-        return ("collapsed", "regressed")
+        return () if self.tuned else ("collapsed", "regressed")
 
     def expected(self, pipeline: Pipeline) -> Counters:
         roots = self._roots(pipeline.denoiser)
         linears = [m for root in roots for m in root.modules() if type(m) is nn.Linear]
-        return {
-            "sparse_linears": sum(m.in_features % 4 == 0 for m in linears),
+        sparse = sum(m.in_features % 4 == 0 for m in linears)
+        found = {
+            "sparse_linears": sparse,
             "compressed_linears": sum(map(_is_compressible, linears)),
         }
+        if self.tuned:
+            found["tuned_linears"] = 0 if pipeline.weights == "untrained" else sparse
+        return found
 
     def apply(self, pipeline: Pipeline) -> None:
         denoiser = pipeline.denoiser
         if "sparse_linears" in pipeline.tallies:
             raise NoEffectError(f"{type(denoiser).__name__} is 2:4 already; was it applied twice?")
+        if self.tuned:
+            count = put_in(pipeline, self.weights)
+            pipeline.tallies["tuned_linears"] = lambda: count
         for root in self._roots(denoiser):
             replace_linears(root, _pruned)
         pipeline.tallies["sparse_linears"] = lambda: sum(map(is_two_of_four, _weights(denoiser)))
@@ -155,11 +178,14 @@ def _is_compressible(linear: nn.Linear) -> bool:
 
 
 def _pruned(linear: nn.Linear) -> nn.Module:
-    """The Linear with a 2:4 weight: compressed, or itself with the zeros in place."""
+    """The Linear with a 2:4 weight: compressed, or itself with the zeros in place.
+
+    A weight that is 2:4 already, as a tuned one, keeps its values.
+    """
     if linear.in_features % 4:
         return linear
     with torch.no_grad():
-        linear.weight.masked_fill_(~two_of_four(linear.weight), 0)
+        linear.weight.masked_fill_(~two_of_four.mask(linear.weight), 0)
     return SparseLinear(linear) if _is_compressible(linear) else linear
 
 

@@ -46,6 +46,8 @@ def refusal(pipeline: Pipeline, weights: str) -> str | None:
     """Why no student can be put into this pipeline, or None."""
     if count_int8_linears(pipeline.denoiser):
         return "the UNet's weights are int8 already; put int8_weight_only after it"
+    if "tuned_linears" in pipeline.tallies:
+        return "the UNet's weights are 2:4 ones tuned for M0's UNet; leave one of the two out"
     if "sparse_linears" in pipeline.tallies:
         return "the UNet's weights are 2:4 sparse already; put semi_structured after it"
     if weights or pipeline.weights == "untrained":

@@ -26,6 +26,7 @@ CONFIGURED = {
     "guidance_interval": "guidance_interval",
     "semi_structured": "semi_structured",
     "semi_structured feed_forward": "semi_structured:feed_forward",
+    "semi_structured tuned": "semi_structured:tuned=true,weights={tuned}",
     "keyframes": "keyframes:4",
     "lcm": "lcm:3,weights={student}",
 }
@@ -33,7 +34,8 @@ CONFIGURED = {
 
 def tiny_case(folder, text, **changes):
     request = default_request("svd", "mini", frames=7, steps=5, **changes)
-    method = parse(text.format(student=folder / "student.safetensors"))
+    files = {name: folder / f"{name}.safetensors" for name in ("student", "tuned")}
+    method = parse(text.format(**files))
     return Case("svd", "pretrained", request, method, str(folder))
 
 
@@ -83,6 +85,7 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "sampler:heun,2",
         "guidance_interval",
         "semi_structured",
+        "semi_structured:tuned=true,weights={tuned}",
         "keyframes:4",
     ],
 )

@@ -1,5 +1,6 @@
 """Each training command runs, resumes, and the assembled folder is a working pipeline."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -9,15 +10,24 @@ import pytest
 import torch
 from diffusers import StableVideoDiffusionPipeline
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from accel.errors import IntegrityError, MissingWeightsError
-from accel.models import students
-from accel.zoo import train_clip, train_lcm, train_unet, train_vae
+from accel.models import students, two_of_four
+from accel.models.tuned import MINI
+from accel.zoo import train_clip, train_lcm, train_sparse, train_unet, train_vae
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
 from accel.zoo.training import Ring, learning_rate
 
-COMMANDS = {"clip": train_clip, "vae": train_vae, "unet": train_unet, "lcm": train_lcm}
+COMMANDS = {
+    "clip": train_clip,
+    "vae": train_vae,
+    "unet": train_unet,
+    "lcm": train_lcm,
+    "sparse": train_sparse,
+}
 
 
 def train(name: str, folder: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +62,24 @@ def test_train_resume_assemble_and_generate(
     assert frames.shape == (1, 3, 128, 128, 3)
     assert np.isfinite(frames).all()
     assert pipeline.scheduler.config.sigma_max == 700
+    sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
+
+
+def sparse_weights_keep_the_mask(unet: torch.nn.Module, zoo: Path) -> None:
+    """With the file that was trained, the dense UNet's own mask, and nothing but Linears moved."""
+    tuned, dense = copy.deepcopy(unet), two_of_four.linears(unet)
+    moved = two_of_four.put_in(tuned, load_file(zoo / MINI))
+    assert len(dense) / 2 < moved <= len(dense)
+    for name, layer in two_of_four.linears(tuned).items():
+        assert not layer.weight[~two_of_four.mask(dense[name].weight)].any()
+    trained = {f"{name}.{part}" for name in dense for part in ("weight", "bias")}
+    held = tuned.state_dict()
+    others = {name: value for name, value in unet.state_dict().items() if name not in trained}
+    assert others
+    assert all(torch.equal(held[name], value) for name, value in others.items())
+    with safe_open(zoo / MINI, "pt") as file:
+        assert file.metadata() == {"base": students.fingerprint(zoo / "svd/unet")}
 
 
 def student_fits_its_teacher_alone(unet: torch.nn.Module, zoo: Path) -> None:

@@ -1,0 +1,87 @@
+"""Tune the mini UNet's Linears while they are 2:4 sparse.
+
+    python -m accel.zoo.train_sparse --minutes 3
+
+Needs the whole pipeline in --out. The Linears are pruned by magnitude once; what is left of them
+learns to predict what the dense UNet does for the same noised clip. That prediction alone is the
+goal, not the true v beside it: it is the mean of v as far as the dense UNet knows it, so that its
+gradients lack the noise of a single clip, and it is what the method is held to.
+Source: Mishra et al. 2021 (arXiv:2104.08378), with a teacher in place of the labels.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNetSpatioTemporalConditionModel
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from accel.errors import IntegrityError
+from accel.models import two_of_four
+from accel.models.students import fingerprint
+from accel.models.tuned import MINI
+from accel.zoo.conditioning import Conditions, draw_sigma, drop, noised
+from accel.zoo.train_unet import COMPILED, REFRESH, Bank, Network, fill, lengths, prediction
+from accel.zoo.training import WEIGHTS, Training, autocast, parse, scene_seeds
+
+
+def distance(
+    student: Network, teacher: Network, latents: Tensor, given: Conditions, sigma: Tensor
+) -> Tensor:
+    """MSE between two networks' v predictions for scaled latents [n, T, C, h, w], noised once."""
+    sample, time, _ = noised(latents, sigma)
+    with torch.no_grad():
+        goal = prediction(teacher, sample, time, given)
+    return F.mse_loss(prediction(student, sample, time, given), goal)
+
+
+def check_masks(student: nn.Module, teacher: nn.Module) -> None:
+    """Raise IntegrityError if a resumed student was pruned from another UNet."""
+    dense = two_of_four.linears(teacher)
+    for name, layer in two_of_four.linears(student).items():
+        if layer.weight[~two_of_four.mask(dense[name].weight)].any():
+            raise IntegrityError(
+                f"the state of the run belongs to another UNet: {name} has another mask; "
+                "remove sparse.pt from the state folder"
+            )
+
+
+def main() -> None:
+    plan = parse("Tune the 2:4 sparse mini UNet.", WEIGHTS, minutes=3, batch=64)
+    torch.manual_seed(plan.seed)
+    folder = plan.out / "svd" / "unet"
+    teacher = UNetSpatioTemporalConditionModel.from_pretrained(
+        folder, variant="fp16", dtype=torch.float32
+    ).to(plan.device)
+    student = copy.deepcopy(teacher)
+    two_of_four.make_trainable(student)
+    training = Training("sparse", student, plan, peak=5e-4)
+    check_masks(student, teacher)
+    seeds = scene_seeds(plan, training.step)
+    bank = Bank(plan)
+    fill(bank, seeds)
+    quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in (student, teacher)]
+    queue = lengths(4096, plan.seed + training.step)
+
+    def loss_of(share: float) -> Tensor:
+        length = queue[training.step % len(queue)]
+        if training.step % REFRESH == REFRESH - 1:
+            bank.add(length, next(seeds))
+        latents, given = bank.draw(length)
+        networks = quick if length == COMPILED else (student, teacher)
+        with autocast(plan.device):
+            sigma = draw_sigma(len(latents), plan.device)
+            return distance(networks[0], networks[1], latents, drop(given), sigma)
+
+    training.run(loss_of)
+    if not plan.ranks.first:
+        return
+    with training.averaged():
+        found = two_of_four.tensors(student)
+    (plan.out / MINI).parent.mkdir(parents=True, exist_ok=True)
+    save_file(found, plan.out / MINI, {"base": fingerprint(folder)})
+
+
+if __name__ == "__main__":
+    main()
