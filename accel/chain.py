@@ -84,6 +84,8 @@ class Chain(Method):
 
 def _conflict(earlier: Method, later: Method) -> str | None:
     """Why one method cannot follow another, with the remedy, or None."""
+    if "reference" in (earlier.name, later.name):
+        return "reference edits nothing, so that it is no part of a chain; leave it out"
     if earlier.edits_code:
         return (
             f"{later.name} cannot follow {earlier.name}, which freezes the pipeline's code as it "

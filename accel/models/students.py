@@ -50,6 +50,8 @@ def refusal(pipeline: Pipeline, weights: str) -> str | None:
         return "the UNet's weights are 2:4 ones tuned for M0's UNet; leave one of the two out"
     if "sparse_linears" in pipeline.tallies:
         return "the UNet's weights are 2:4 sparse already; put semi_structured after it"
+    if "student_tensors" in pipeline.tallies:
+        return "the UNet holds a student's weights already; leave one of the two out"
     if weights or pipeline.weights == "untrained":
         return None
     if pipeline.weights == "pretrained":
@@ -78,7 +80,8 @@ def put_in(pipeline: Pipeline, weights: str) -> None:
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.neg_()
-    pipeline.tallies["student_tensors"] = lambda: len(network.state_dict())
+    count = len(network.state_dict())  # now: int8 weights that come after it bring their scales
+    pipeline.tallies["student_tensors"] = lambda: count
 
 
 def _load(network: nn.Module, weights: str) -> None:
