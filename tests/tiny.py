@@ -1,6 +1,8 @@
 """A random SVD of toy width in the full layout: for what needs a pipeline and no quality."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -16,16 +18,29 @@ from accel.models import two_of_four
 from accel.models.sources import SCHEDULER
 from accel.models.students import fingerprint
 
+UNET = {
+    "block_out_channels": (32, 64),
+    "down_block_types": ("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+    "up_block_types": ("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+    "num_attention_heads": (2, 4),
+}
+SHALLOW_UNET = {
+    "block_out_channels": (32,),
+    "down_block_types": ("DownBlockSpatioTemporal",),
+    "up_block_types": ("UpBlockSpatioTemporal",),
+    "num_attention_heads": (2,),
+}
+"""Of one level, with attention in its middle alone: half as long to compile."""
 
-def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
+
+def tiny_pipeline(
+    seed: int = 0, unet_config: Mapping[str, Any] = UNET
+) -> StableVideoDiffusionPipeline:
     """UNet of two levels, VAE of scale 8, CLIP of one layer; seeded."""
     torch.manual_seed(seed)
     unet = UNetSpatioTemporalConditionModel(
-        block_out_channels=(32, 64),
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+        **unet_config,
         layers_per_block=1,
-        num_attention_heads=(2, 4),
         cross_attention_dim=32,
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96,
@@ -54,15 +69,21 @@ def tiny_pipeline(seed: int = 0) -> StableVideoDiffusionPipeline:
     )
 
 
-def save_tiny(folder: Path, variant: str | None = "fp16", shard: str = "10GB") -> Path:
+def save_tiny(
+    folder: Path,
+    variant: str | None = "fp16",
+    shard: str = "10GB",
+    unet_config: Mapping[str, Any] = UNET,
+) -> Path:
     """The tiny pipeline as a folder, in halves; shard: largest file, as in "200KB".
 
     Beside its parts lies student.safetensors: a UNet of the same size and another seed, in fp32,
     and tuned.safetensors: what the 2:4 mask leaves of the UNet's own Linears, shrunk by a tenth.
     """
-    pipeline = tiny_pipeline().to(dtype=torch.float16)
+    pipeline = tiny_pipeline(unet_config=unet_config).to(dtype=torch.float16)
     pipeline.save_pretrained(folder, variant=variant, max_shard_size=shard)
-    save_file(tiny_pipeline(seed=1).unet.state_dict(), folder / "student.safetensors")
+    student = tiny_pipeline(seed=1, unet_config=unet_config).unet
+    save_file(student.state_dict(), folder / "student.safetensors")
     save_two_of_four(pipeline.unet, folder / "tuned.safetensors", fingerprint(folder / "unet"))
     return folder
 

@@ -1,0 +1,124 @@
+"""Every ordered pair of registered methods: both engage, or the pair is refused with a reason.
+
+The pairs come from METHODS by way of the contract's configurations, so that a new method is paired
+with all others. Compiling takes seconds where all else takes tenths of one: it goes with the first
+configuration of each method, the others with every one.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import permutations, product
+from pathlib import Path
+
+import pytest
+import torch
+
+from accel.chain import Chain
+from accel.core import Method
+from accel.errors import InvalidRequestError, NotSupportedError
+from accel.measure import base_counters
+from accel.methods import METHODS, modules_of
+from accel.models.sources import load
+from accel.models.svd import Pipeline
+from accel.worker import Session
+from tests.methods.test_contract import CONFIGURED, tiny_case
+from tests.tiny import SHALLOW_UNET, save_tiny
+
+SIZE = {"width": 32, "height": 32}
+FIRST = {name.split()[0]: name for name in reversed(CONFIGURED)}
+"""Method -> the name of its first configuration."""
+
+SETS_STEPS = ("fewer_steps", "sampler", "lcm")
+STUDENTS = ("distilled", "lcm")
+WEIGHT_FORMATS = ("int8_weight_only", "semi_structured")
+REFUSED = {
+    *permutations(SETS_STEPS, 2),
+    *permutations(STUDENTS, 2),
+    *permutations(WEIGHT_FORMATS, 2),
+    *product(WEIGHT_FORMATS, STUDENTS),
+    *product(["guidance_interval"], SETS_STEPS),
+    *product(["torch_compile"], METHODS),
+    *product(["reference"], METHODS),
+    *product(METHODS, ["reference"]),
+    *zip(METHODS, METHODS, strict=True),
+}
+"""(earlier, later) methods that must be refused; all others must run."""
+
+UNGUIDED = ("lcm", "guidance_interval")
+"""Configurations: without guidance there is no step to leave it out of."""
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Ordered pairs of configurations, compilation with the first one of each method."""
+    everything = product(CONFIGURED, repeat=2)
+    firsts = set(FIRST.values())
+    return [pair for pair in everything if "torch_compile" not in pair or set(pair) <= firsts]
+
+
+def methods_of(*configurations: str) -> tuple[str, ...]:
+    return tuple(name.split()[0] for name in configurations)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("shallow"), unet_config=SHALLOW_UNET)
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Pipeline:
+    """Loaded once; every pair edits a copy."""
+    return load(tiny_case(folder, "reference", **SIZE), "cpu")
+
+
+@pytest.fixture
+def session(loaded: Pipeline) -> Iterator[Session]:
+    """A worker's session with a fresh pipeline, in a compiler that has compiled nothing."""
+    session = Session("cpu")
+    session.pipeline = deepcopy(loaded)
+    yield session
+    torch._dynamo.reset()
+
+
+def configured(folder: Path, name: str) -> Method:
+    compiled = name == "torch_compile"
+    text = "torch_compile:backend=aot_eager" if compiled else CONFIGURED[name]
+    return tiny_case(folder, text).method
+
+
+def check_engaged(session: Session, chain: Chain, plain: Pipeline) -> None:
+    """Each part shows in a counter of its own, as it was foretold, and the video is sound."""
+    expected = session.apply(repr(chain), modules_of(chain))["expected"]
+    base = base_counters(plain)
+    for part in chain.methods:
+        assert any(expected[name] != base.get(name, 0) for name in part.expected(plain)), part
+    session.warm()
+    _, video = session.probe.generate()
+    assert session.probe.counters() == expected
+    assert video.shape == (7, 3, 32, 32)
+    assert video.isfinite().all()
+
+
+def test_every_pair_of_methods_is_met() -> None:
+    assert {methods_of(*pair) for pair in pairs()} == set(product(METHODS, repeat=2))
+
+
+@pytest.mark.parametrize(("earlier", "later"), pairs())
+def test_a_pair_engages_or_says_why_not(
+    session: Session, loaded: Pipeline, folder: Path, earlier: str, later: str
+) -> None:
+    refusal = ""
+    try:
+        chain = Chain((configured(folder, earlier), configured(folder, later)))
+        check_engaged(session, chain, loaded)
+    except (InvalidRequestError, NotSupportedError) as error:
+        refusal = str(error)
+        assert len(refusal.split()) > 5, "a refusal gives its reason"
+    must_refuse = methods_of(earlier, later) in REFUSED or (earlier, later) == UNGUIDED
+    assert bool(refusal) == must_refuse, refusal or "it ran"
+
+
+def test_inductor_compiles_a_pair(session: Session, loaded: Pipeline, folder: Path) -> None:
+    """A minute or two of C++ compilation, so that it is one pair that has it."""
+    chain = tiny_case(folder, "int8_weight_only+torch_compile:default").method
+    assert isinstance(chain, Chain)
+    check_engaged(session, chain, loaded)
