@@ -224,10 +224,13 @@ def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _add(
-        commands,
-        "fetch",
-        "get third-party weights, by checksum, into the cache folder",
+    command = _add(commands, "fetch", "get third-party files, by checksum, into the cache folder")
+    command.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="lpips-alexnet | rife-v4 | bikes, a clip for `python -m accel.models.rife_proof` "
+        "(default: the weights alone)",
     )
 
 

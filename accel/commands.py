@@ -124,10 +124,10 @@ def report(options: Namespace) -> int:
 
 
 def fetch(options: Namespace) -> int:
-    """`accel fetch`: third-party weights into the cache folder."""
+    """`accel fetch`: third-party files into the cache folder."""
     from accel.fetch import fetch_all
 
-    fetch_all(print)
+    fetch_all(print, options.names)
     return 0
 
 

