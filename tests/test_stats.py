@@ -9,6 +9,7 @@ from scipy import stats as scipy_stats
 
 from accel.errors import InvalidRequestError
 from accel.stats import (
+    block_interval,
     estimate,
     hodges_lehmann,
     log_ratios,
@@ -133,3 +134,38 @@ def test_a_time_that_cannot_be_is_refused(bad):
 def test_no_estimate_without_finite_ratios(bad):
     with pytest.raises(InvalidRequestError, match="at least one, all finite"):
         estimate(bad)
+
+
+def test_a_series_of_independent_values_has_the_interval_of_its_mean():
+    values = np.random.default_rng(0).normal(3, 1, 400)
+    low, high = block_interval(values.tolist())
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.25 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.25 * half)
+
+
+def test_neighbours_that_are_alike_widen_the_interval():
+    """100 values, each four times in a row, tell no more than 100 values."""
+    values = np.random.default_rng(0).normal(3, 1, 100)
+    low, high = block_interval(np.repeat(values, 4).tolist())
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 10, rel=0.2)
+
+
+def test_an_interval_covers_the_mean_of_correlated_series_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(100):
+        noise = rng.normal(size=101)
+        low, high = block_interval((noise[1:] + 0.5 * noise[:-1]).tolist(), draws=500)
+        hits += low < 0 < high
+    assert hits >= 85
+
+
+def test_a_constant_series_has_no_width():
+    assert block_interval([2.0] * 9) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("bad", [[1.0] * 7, [1.0] * 8 + [float("nan")]])
+def test_no_interval_of_few_or_broken_values(bad):
+    with pytest.raises(InvalidRequestError, match="8 or more, all finite"):
+        block_interval(bad)
