@@ -111,6 +111,13 @@ def _measuring(
     command.add_argument(
         "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
     )
+    command.add_argument(
+        "--vram-cap",
+        type=float,
+        metavar="GIB",
+        help="most GPU memory that torch may take for a method, M0 too, as on a card of 8, 16 or "
+        "24 GiB; the reference has no cap (default: none)",
+    )
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(
         "--clip",

@@ -104,11 +104,14 @@ class Advice:
 def judged(folder: Path, baselines: Path, request: str | None = None) -> list[Verdict]:
     """The verdicts of one request's records in a run folder, or in a folder of baselines.
 
+    A method under --vram-cap is no other method, so that its records are left out.
     A record without a baseline is judged by its claims. request: as in a case id, after the @; by
     default that of the most records. Raises BaselineError without records, InvalidRequestError for
     a request that has none.
     """
-    records = _records(folder)
+    records = [r for r in _records(folder) if r.run.get("vram_cap") is None]
+    if not records:
+        raise BaselineError(f"{folder} holds records under --vram-cap alone; measure without it")
     counts = Counter(record.request_slug for record in records)
     request = request or counts.most_common(1)[0][0]
     if request not in counts:

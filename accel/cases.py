@@ -10,11 +10,13 @@ from accel.core import Case, Method, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import parse
 from accel.methods.fewer_steps import FewerSteps
+from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.models.images import load_image, pictures
 from accel.plugin import gpu_count
 from accel.runner import reference_of
 from accel.standard import standard
+from accel.vram import check_cap
 
 __all__ = ["REQUEST_OPTIONS", "cases_of"]
 
@@ -42,7 +44,9 @@ def cases_of(options: Namespace) -> Sequence[Case]:
         on_gpu = options.device != "cpu" and gpu_count() > 0
         texts = standard(options.model, options.weights, on_gpu)
         methods = [m for m in map(parse, texts) if _fits(m, request)]
-    cases = [Case(options.model, options.weights, request, m, options.path) for m in methods]
+    if (cap := options.vram_cap) is not None:
+        methods = [Reference(), *methods]
+    cases = [Case(options.model, options.weights, request, m, options.path, cap) for m in methods]
     return [*dict.fromkeys((reference_of(cases[0]), *cases))]
 
 
@@ -52,6 +56,7 @@ def _check_options(options: Namespace) -> None:
         raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
     if options.device == "cuda" and not gpu_count():
         raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
+    check_cap(options.vram_cap, on_cpu=options.device == "cpu" or not gpu_count())
     if options.path is None:
         return
     if options.weights != "pretrained":

@@ -141,7 +141,9 @@ def doctor(options: Namespace) -> int:
 def _check_nothing_asked(options: Namespace) -> None:
     """With --from nothing is measured, so that a request or methods would be ignored."""
     given = vars(options)
-    asked = [n for n in ("methods", "size", "path", *REQUEST_OPTIONS) if given[n] is not None]
+    asked = [
+        n for n in ("methods", "size", "path", "vram_cap", *REQUEST_OPTIONS) if given[n] is not None
+    ]
     if asked:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
         raise InvalidRequestError(f"--from takes records as they are; leave out {names}")
@@ -227,5 +229,5 @@ def _read_run(folder: Path) -> Sequence[Record]:
 
 def _case_of(record: Record) -> Case:
     model, _, weights = record.group.rpartition(".")
-    path = record.run.get("path")
-    return Case(model, weights, record.asked, method_of(record), path)  # type: ignore[arg-type]
+    given = record.run.get("path"), record.run.get("vram_cap")
+    return Case(model, weights, record.asked, method_of(record), *given)  # type: ignore[arg-type]

@@ -204,6 +204,7 @@ class Case:
     """Model, weights, request and method: one row of every table, one pytest id, one baseline.
 
     path: local folder in the diffusers layout for pretrained weights; no part of the id.
+    vram_cap: most GPU memory in GiB that torch may take (accel.vram); a case of its own.
     """
 
     model: str
@@ -211,11 +212,13 @@ class Case:
     request: Request
     method: Method
     path: str | None = None
+    vram_cap: float | None = None
 
     @property
     def id(self) -> str:
         """For example `fewer_steps-15@576x1024x25-s25`; unique within model and weights."""
-        return f"{self.method.slug}@{self.request.slug}"
+        cap = "" if self.vram_cap is None else f"-vram_cap{self.vram_cap:g}"
+        return f"{self.method.slug}{cap}@{self.request.slug}"
 
     @property
     def group(self) -> str:
@@ -224,7 +227,8 @@ class Case:
 
     @property
     def is_reference(self) -> bool:
-        return self.method.name == "reference"
+        """Whether it is M0 without a cap: what the others are measured against."""
+        return self.method.name == "reference" and self.vram_cap is None
 
     @property
     def judged(self) -> bool:
@@ -241,7 +245,7 @@ class Record:
     that could not be had is absent, never zero. samples: the raw measurements behind them, and
     under "inputs" the scores of each input's video, candidate and reference.
     fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID, the
-    modules that define the method, and the folder of its weights if it was given.
+    modules that define the method, and the folder of its weights and the cap if they were given.
     """
 
     case: str
@@ -260,7 +264,7 @@ class Record:
 
     @property
     def slug(self) -> str:
-        """The method's part of the case id, as in `fewer_steps-15`."""
+        """The method's part of the case id, as in `fewer_steps-15`, a cap included."""
         return self.case.partition("@")[0]
 
     @property

@@ -88,10 +88,14 @@ class Worker:
         self.close()
 
     def load(self, case: Case) -> dict[str, Any]:
-        """A fresh pipeline: seconds, fingerprint."""
-        request = asdict(case.request)
+        """A fresh pipeline, under the case's cap: seconds, fingerprint."""
         return self._ask(
-            "load", model=case.model, weights=case.weights, path=case.path, request=request
+            "load",
+            model=case.model,
+            weights=case.weights,
+            path=case.path,
+            request=asdict(case.request),
+            vram_cap=case.vram_cap,
         )
 
     def apply(self, method: Method) -> dict[str, Any]:

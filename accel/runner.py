@@ -46,8 +46,8 @@ class Options:
 
 
 def reference_of(case: Case) -> Case:
-    """The same request with no method: M0."""
-    return replace(case, method=Reference())
+    """The same request with no method and no cap: M0."""
+    return replace(case, method=Reference(), vram_cap=None)
 
 
 class Bench:
@@ -228,6 +228,7 @@ class Bench:
                 "gpu": side.fingerprint.get("gpu", {}).get("uuid"),
                 "modules": modules_of(side.case.method),
                 "path": side.case.path,
+                "vram_cap": side.case.vram_cap,
                 "options": self._lasting_options,
             },
         )

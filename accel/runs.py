@@ -51,15 +51,17 @@ class RunFolder:
     def record(self, case: Case) -> Record | None:
         """What was measured of the case before, or None.
 
-        Raises BaselineError if it cannot be read, or is of another request, method or weights
-        folder: ids are short, and two pictures of one file name share theirs.
+        Raises BaselineError if it cannot be read, or is of another request, method, weights
+        folder or cap: ids are short, and two pictures of one file name share theirs.
         """
         path = self._record_path(case)
         if not path.exists():
             return None
         found = baselines.read(path, RESUME)
-        before = {**found.full_request, "method": found.method, "path": found.run.get("path")}
-        now_asked = {**asdict(case.request), "method": repr(case.method), "path": case.path}
+        kept = {name: found.run.get(name) for name in ("path", "vram_cap")}
+        before = {**found.full_request, "method": found.method, **kept}
+        given = {"path": case.path, "vram_cap": case.vram_cap}
+        now_asked = {**asdict(case.request), "method": repr(case.method), **given}
         for name, now in now_asked.items():
             if before.get(name) != now:
                 raise BaselineError(

@@ -2,7 +2,7 @@
 
 One JSON request and one JSON answer at a time, over a pipe (accel.pool holds its other end):
 
-    {"verb": "load", "model": ..., "weights": ..., "path": ..., "request": {...}}
+    {"verb": "load", "model": ..., "weights": ..., "path": ..., "request": {...}, "vram_cap": null}
     {"verb": "apply", "method": "FewerSteps(steps=15)", "modules": ["accel.methods.fewer_steps"]}
     {"verb": "warm"}
     {"verb": "generate", "image": "coffee", "seed": 0, "frames": "frames/x.npy" or null}
@@ -17,7 +17,6 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +33,7 @@ from accel.methods import from_repr
 from accel.methods.reference import Reference
 from accel.models.sources import load
 from accel.models.svd import Pipeline
+from accel.vram import limit, out_of_memory
 
 __all__ = ["serve"]
 
@@ -46,11 +46,17 @@ class Session:
     def __init__(self, device: str) -> None:
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = automatic if device == "auto" else device
+        self.vram_cap: float | None = None
         self.pipeline: Pipeline
         self.probe: Probe
 
-    def load(self, model: str, weights: Any, path: str | None, request: Message) -> Message:
-        """A fresh pipeline on the device."""
+    def load(
+        self, model: str, weights: Any, path: str | None, request: Message, vram_cap: float | None
+    ) -> Message:
+        """A fresh pipeline on the device; vram_cap: GiB that the process may take of it."""
+        if vram_cap is not None:
+            limit(self.device, vram_cap)
+            self.vram_cap = vram_cap
         found = fingerprint(self.device)
         start = time.perf_counter()
         case = Case(model, weights, Request(**request), Reference(), path)
@@ -93,17 +99,19 @@ def serve(pipe: Connection, log: str, device: str) -> None:
     with suppress(EOFError):
         while True:
             message = json.loads(pipe.recv_bytes())
-            verb = getattr(session, message.pop("verb"))
-            pipe.send_bytes(json.dumps(_answer(verb, message)).encode())
+            pipe.send_bytes(json.dumps(_answer(session, message.pop("verb"), message)).encode())
 
 
-def _answer(verb: Callable[..., Message], message: Message) -> Message:
+def _answer(session: Session, verb: str, message: Message) -> Message:
     """The verb's result, or its error as data: the parent raises it again with its type."""
     try:
-        return {"ok": verb(**message)}
+        return {"ok": getattr(session, verb)(**message)}
     except Exception as error:  # the boundary between two processes; nothing is hidden here
         traceback.print_exc()
-        return {"error": {"type": _error_type(error), "message": str(error)}}
+        kind, text = _error_type(error), str(error)
+        if kind == "OutOfMemoryError":
+            text = out_of_memory(session.vram_cap, text)
+        return {"error": {"type": kind, "message": text}}
 
 
 def _error_type(error: Exception) -> str:

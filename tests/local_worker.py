@@ -29,23 +29,30 @@ class LocalWorker:
 
     def load(self, case: Case) -> dict[str, Any]:
         request = asdict(case.request)
-        return self._ask("load", case.model, case.weights, case.path, request)
+        return self._ask(
+            "load",
+            model=case.model,
+            weights=case.weights,
+            path=case.path,
+            request=request,
+            vram_cap=case.vram_cap,
+        )
 
     def apply(self, method: Method) -> dict[str, Any]:
-        return self._ask("apply", repr(method), modules_of(method))
+        return self._ask("apply", method=repr(method), modules=modules_of(method))
 
     def warm(self) -> float:
         return float(self._ask("warm")["seconds"])
 
     def generate(self, request: Request, frames: Path | None = None) -> dict[str, Any]:
         path = None if frames is None else str(frames)
-        return self._ask("generate", request.image, request.seed, path)
+        return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
     def close(self) -> None:
         """There is no process to end."""
 
-    def _ask(self, verb: str, *arguments: Any) -> dict[str, Any]:
-        answer = _answer(lambda: getattr(self.session, verb)(*arguments), {})
+    def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        answer = _answer(self.session, verb, arguments)
         if "error" in answer:
             raise _error(answer["error"])
         return dict(answer["ok"])
