@@ -23,7 +23,7 @@ exit codes: 0 pass, improved or as expected, 1 regressed or collapsed,
 2 a bad argument, 3 missing, incomparable or inconclusive, 4 a defect of accel"""
 
 MEASURED_CODES = """\
-exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument
+exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument or a busy GPU
 (the verdicts decide the exit code of `accel compare`)"""
 
 METHOD_HELP = f"""\

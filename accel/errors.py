@@ -8,6 +8,7 @@ AccelError
 ├── NotSupportedError         a method that refuses this pipeline, with its reason
 ├── OutputError               a folder or file that cannot be written
 ├── BaselineError             a baseline file that cannot be used
+├── GpuBusyError              another run measures on this GPU
 └── CaseError                 one case failed; the other cases of the run go on
     ├── NoEffectError         the observed counters are not the expected ones
     ├── OutOfMemoryError      the device ran out of memory
@@ -22,6 +23,7 @@ __all__ = [
     "AccelError",
     "BaselineError",
     "CaseError",
+    "GpuBusyError",
     "IntegrityError",
     "InvalidRequestError",
     "MissingWeightsError",
@@ -66,6 +68,10 @@ class OutputError(AccelError):
 
 class BaselineError(AccelError):
     """A baseline that cannot be read or used."""
+
+
+class GpuBusyError(AccelError):
+    """Another run measures on this GPU."""
 
 
 class CaseError(AccelError):

@@ -48,6 +48,10 @@ class Gate:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and free the GPU until the next case is measured."""
         for bench in self._benches.values():
             bench.close()
 
@@ -91,9 +95,9 @@ class Gate:
 
     def _judge(self, case: Case, device: str) -> Verdict:
         key = device, case.path
+        for other in self._benches.keys() - {key}:
+            self._benches[other].close()
         if key not in self._benches:
-            for bench in self._benches.values():
-                bench.close()
             options = Options(pairs=1 if device == "cpu" else self.pairs, device=device)
             self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
         record = self._benches[key].measure(case)

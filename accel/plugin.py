@@ -10,9 +10,7 @@ there are not measured again.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,16 +66,8 @@ def gate(
         yield gates
 
 
-@cache
 def gpu_count() -> int:
-    """NVIDIA GPUs that NVML finds; 0 without a driver, or if CUDA_VISIBLE_DEVICES hides all."""
-    import pynvml
+    """NVIDIA GPUs that NVML finds and CUDA_VISIBLE_DEVICES shows; 0 without a driver."""
+    from accel.gpus import visible
 
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
-        return 0
-
-    try:
-        pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetCount())
-    except pynvml.NVMLError:
-        return 0
+    return len(visible())

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 from accel.core import Case, Record, Request
 from accel.environment import run_identity
-from accel.errors import AccelError, InvalidRequestError, MissingWeightsError
+from accel.errors import AccelError, GpuBusyError, InvalidRequestError, MissingWeightsError
+from accel.lock import GpuLock
 from accel.methods import modules_of
 from accel.methods.reference import Reference
 from accel.models.images import image_digest, inputs
@@ -51,13 +52,17 @@ def reference_of(case: Case) -> Case:
 
 
 class Bench:
-    """Measures cases into a run folder; a case that has a record there is not measured again."""
+    """Measures cases into a run folder; a case that has a record there is not measured again.
+
+    It holds the lock of its GPU from the first measurement until it is closed.
+    """
 
     def __init__(
         self, folder: RunFolder, options: Options | None = None, progress: Progress = print
     ) -> None:
         self.folder, self.options, self.progress = folder, options or Options(), progress
         self.identity = run_identity()
+        self._lock = GpuLock(self.options.device)
         self._reference: Side | None = None
         self._refused: dict[Case, AccelError] = {}
         self._pids: set[int] = set()
@@ -88,11 +93,14 @@ class Bench:
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
 
-        A case that fails is kept in the folder's failures, and the others run on.
+        A case that fails is kept in the folder's failures, and the others run on. Raises
+        GpuBusyError if another run has the GPU.
         """
         for case in sorted(cases, key=lambda case: case.is_reference):
             try:
                 self.measure(case)
+            except GpuBusyError:
+                raise
             except AccelError as error:
                 self.folder.fail(case, f"{type(error).__name__}: {error}")
                 self.progress(f"{case.id}: failed: {error}")
@@ -113,13 +121,17 @@ class Bench:
             record = self._measure(case, reference)
         except AccelError:
             if not reference.worker.alive:
-                self.close()
+                self._end_reference()
             raise
         self.folder.write(case, record)
         return record
 
     def close(self) -> None:
-        """End the reference's worker."""
+        """End the reference's worker, and let others have the GPU."""
+        self._end_reference()
+        self._lock.release()
+
+    def _end_reference(self) -> None:
         if self._reference is not None:
             self._reference.worker.close()
             self._reference = None
@@ -147,8 +159,9 @@ class Bench:
         if case in self._refused:
             raise self._refused[case]
         if self._reference is not None and self._reference.case != case:
-            self.close()
+            self._end_reference()
         if self._reference is None:
+            self._lock.take()
             worker = self._worker(case)
             try:
                 self._reference = self._start(case, worker, _inputs(case))
@@ -170,6 +183,7 @@ class Bench:
         self.progress(f"{case.id}: loading {case.model} {case.weights}")
         loaded = worker.load(replace(case, request=inputs[0]))
         side.fingerprint = loaded["fingerprint"]
+        self._lock.check(side.fingerprint.get("gpu", {}).get("uuid"))
         applied = worker.apply(case.method)
         side.expected = applied["expected"]
         side.fingerprint["tf32"] = applied["tf32"]

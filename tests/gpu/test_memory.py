@@ -12,7 +12,8 @@ from tests.planted import Planted
 pytestmark = pytest.mark.gpu
 
 
-def test_out_of_gpu_memory_fails_the_case_and_the_others_run_on(tmp_path):
+def test_out_of_gpu_memory_fails_the_case_and_the_others_run_on(gate, tmp_path):
+    gate.close()  # a gate that was judged before holds the GPU
     request = default_request("svd", "mini", frames=7, steps=3)
     methods = (Planted("hungry"), parse("fewer_steps:2"))
     cases = [Case("svd", "mini", request, method) for method in methods]
