@@ -10,15 +10,9 @@ from accel.limits import CLASSES, MOTION
 from accel.summary import input_name
 from accel.verdict import Check, Family, Status
 
-__all__ = ["defect", "frozen_inputs", "motion"]
+__all__ = ["frozen_inputs", "motion"]
 
 Numbers = Mapping[str, Any]
-
-
-def defect(numbers: Numbers) -> str:
-    """Why this is no video, or nothing; `sanity` is the word of accel.metrics.score."""
-    sanity = str(numbers.get("sanity", "ok"))
-    return "" if sanity == "ok" else sanity
 
 
 def motion(now: Numbers, before: Numbers, whose: str, name: Family) -> Check:

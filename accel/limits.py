@@ -15,6 +15,7 @@ __all__ = [
     "CLASSES",
     "EXACT",
     "GATE_ZERO",
+    "GROWTH_MIB",
     "LIMITS",
     "MIN_PAIRS",
     "MOTION",
@@ -74,6 +75,13 @@ NEAR = Claim("lpips", at_most=0.05)
 """Of every `faithful` method that claims no LPIPS of its own.
 
 Gate 0 alone passed untuned 2:4 sparsity on a quiet scene, at 0.19; 15 of 25 steps give 0.009.
+"""
+
+GROWTH_MIB = 1.0
+"""What may still be in use after a generation beyond what was before it (memory.growth_mib).
+
+Healthy mini cases on a CPU grow by less than 0.02 MiB. 1 MiB is less than the latents of one
+full-size video (1.8 MiB in fp16), so that whoever keeps those is seen.
 """
 
 REQUIRED = {

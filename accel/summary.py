@@ -39,7 +39,7 @@ def cost_metrics(samples: Samples, frames: int, preparation: dict[str, float]) -
     for stage in samples[0]["stages"]:
         metrics[f"seconds.{stage}"] = median(sum(s["stages"][stage]) for s in samples)
     metrics["seconds.denoise_call"] = median(t for s in samples for t in s["stages"]["denoise"])
-    return metrics | _memory(samples) | _telemetry(samples)
+    return metrics | _memory(samples) | _growth(samples) | _telemetry(samples)
 
 
 def pair_metrics(
@@ -122,6 +122,12 @@ def _memory(samples: Samples) -> Metrics:
             key, mib = "memory.peak.process_mib", sample["telemetry"]["process_mib"]
             peaks[key] = max(mib, float(peaks.get(key, 0.0)))
     return peaks
+
+
+def _growth(samples: Samples) -> Metrics:
+    """Least growth per generation: a leak grows with each of them, what is kept once with one."""
+    grown = [s["grown_mib"] for s in samples if "grown_mib" in s]
+    return {"memory.growth_mib": min(grown)} if grown else {}
 
 
 def _telemetry(samples: Samples) -> Metrics:

@@ -41,12 +41,17 @@ EXIT_CODES: dict[Status, int] = {
 
 @dataclass(frozen=True)
 class Check:
-    """One question asked of one metric; message: the metric, its value, its bound and unit."""
+    """One question asked of one metric; message: the metric, its value, its bound and unit.
+
+    beyond: how far the value is beyond its bound, in units of the bound's tolerance; negative
+    within it, None where nothing is measured in such units.
+    """
 
     family: Family
     metric: str
     status: Status
     message: str
+    beyond: float | None = None
 
 
 @dataclass(frozen=True)

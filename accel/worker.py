@@ -87,6 +87,9 @@ class Session:
         sample, video = self.probe.generate()
         if frames is not None:
             _write_frames(video, Path(frames))
+        del video
+        if (grown := self.probe.grown()) is not None:
+            sample["grown_mib"] = grown
         return {"sample": sample, "counters": self.probe.counters()}
 
 

@@ -86,3 +86,8 @@ def changed(metrics: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def failing(verdict: Verdict) -> dict[str, str]:
     """Metric and status of each check that did not simply pass."""
     return {check.metric: check.status for check in verdict.checks if check.status != "pass"}
+
+
+def line_of(verdict: Verdict, metric: str) -> str:
+    """The message of the first check of that metric."""
+    return next(check.message for check in verdict.checks if check.metric == metric)

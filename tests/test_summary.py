@@ -165,3 +165,10 @@ def test_what_follows_a_value_of_many_inputs():
     assert of_inputs(metrics, "lpips", "{:.2f}".format) == "± 0.01"
     assert of_inputs(metrics, "motion_class", str) == "in 75 %"
     assert of_inputs(metrics, "clip", str) == ""
+
+
+def test_growth_is_the_least_of_all_generations():
+    """What is kept once, as by a cache, is no leak."""
+    samples = [{**sample(), "grown_mib": grown} for grown in (12.0, 0.25, 3.0)]
+    assert cost_metrics(samples, 7, PREPARATION)["memory.growth_mib"] == 0.25
+    assert "memory.growth_mib" not in cost_metrics([sample()], 7, PREPARATION)

@@ -1,0 +1,78 @@
+"""What is claimed: which claims bind a record, and whether it keeps them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+
+from accel.core import Claim, Record
+from accel.limits import EXACT, MIN_PAIRS, NEAR, family, shown
+from accel.reading import Numbers, both, is_judged, is_timed, number
+from accel.verdict import Check, Status
+
+__all__ = ["binding", "keeps"]
+
+
+def binding(record: Record, own: Iterable[Claim]) -> list[Claim]:
+    """Those of the method's own claims and of its fidelity's that can be judged here."""
+    own = tuple(own)
+    return [claim for claim in (*own, *_implied(record, own)) if _binds(claim, record)]
+
+
+def _binds(claim: Claim, record: Record) -> bool:
+    """Quality where it is judged; time and memory at full size on a GPU."""
+    if family(claim.metric) == "quality":
+        return is_judged(record)
+    return is_timed(record)
+
+
+def _implied(record: Record, own: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """What the word of its fidelity says; a `faithful` method may claim another LPIPS itself."""
+    if record.fidelity == "new_sample" or record.is_reference:
+        return ()
+    near = () if NEAR.metric in {claim.metric for claim in own} else (NEAR,)
+    return (EXACT,) if record.fidelity == "exact" else near
+
+
+def keeps(record: Record, claim: Claim) -> Check:
+    """The check of one claim. What it is beyond its bound is told in bounds: 0.1 is 10 % of it."""
+    metric = claim.metric
+    before = record.reference if claim.delta else record.metrics
+
+    def compare(value: float, old: float) -> Check:
+        value -= old if claim.delta else 0
+        whose = " minus the reference's" if claim.delta else ""
+        status, interval = _claim_status(record.metrics, claim, value)
+        text = f"{metric}{whose} is {shown(metric, value)}{interval}, claimed: {_bounds(claim)}"
+        return Check(family(metric), metric, status, text, _beyond(claim, value))
+
+    return both(metric, record.metrics, before, "the reference", compare)
+
+
+def _claim_status(metrics: Numbers, claim: Claim, value: float) -> tuple[Status, str]:
+    """By the value; a speed-up of MIN_PAIRS pairs or more, by its whole interval."""
+    low, high, interval = value, value, ""
+    if claim.metric == "speedup" and (number(metrics, "speedup_pairs") or 0) >= MIN_PAIRS:
+        ends = number(metrics, "speedup_low"), number(metrics, "speedup_high")
+        if ends[0] is None or ends[1] is None:
+            return "missing", " (its interval is absent)"
+        low, high = ends[0], ends[1]
+        interval = f" ({low:.4g} to {high:.4g})"
+    floor = -inf if claim.at_least is None else claim.at_least
+    ceiling = inf if claim.at_most is None else claim.at_most
+    if floor <= low and high <= ceiling:
+        return "pass", interval
+    return "regressed" if high < floor or low > ceiling else "inconclusive", interval
+
+
+def _bounds(claim: Claim) -> str:
+    ends = (("at least", claim.at_least), ("at most", claim.at_most))
+    return " and ".join(f"{word} {shown(claim.metric, x)}" for word, x in ends if x is not None)
+
+
+def _beyond(claim: Claim, value: float) -> float | None:
+    """How far `value` is beyond the bound that it is worst by, in sizes of that bound."""
+    floor, ceiling = claim.at_least, claim.at_most
+    found = [(floor - value) / abs(floor)] if floor else []
+    found += [(value - ceiling) / abs(ceiling)] if ceiling else []
+    return max(found, default=None)

@@ -1,0 +1,68 @@
+"""How a number is read from a record, and whether it means anything there. Pure.
+
+What is absent or not finite is a check of its own, "missing", and never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+from accel.core import Record
+from accel.limits import family
+from accel.verdict import Check
+
+__all__ = ["Numbers", "both", "broken", "is_judged", "is_timed", "missing", "number"]
+
+Numbers = Mapping[str, Any]
+
+
+def is_judged(record: Record) -> bool:
+    """Whether the record's quality means anything: the same as Case.judged."""
+    return _weights(record) != "untrained" and not record.request.get("latents_only")
+
+
+def is_timed(record: Record) -> bool:
+    """Whether the record's time tells of the method: full-size weights on a GPU.
+
+    Mini models wait for the host there: on a machine whose other GPU was busy, too, one method's
+    speed-up was 5.4x once and 3.4x twice, while those of the full size agreed to 0.5 %.
+    """
+    return _weights(record) != "mini" and record.hardware != "cpu"
+
+
+def _weights(record: Record) -> str:
+    return record.group.rpartition(".")[2]
+
+
+def broken(numbers: Numbers) -> str:
+    """Why this is no video, or nothing; `sanity` is the word of accel.metrics.score."""
+    sanity = str(numbers.get("sanity", "ok"))
+    return "" if sanity == "ok" else sanity
+
+
+def number(numbers: Numbers, name: str) -> float | None:
+    """A finite number, or None for everything else. A speed-up of 0 or less is none."""
+    value = numbers.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return None if name == "speedup" and value <= 0 else float(value)
+
+
+def missing(metric: str, holder: str, numbers: Numbers) -> Check:
+    """The check of a metric that `holder`, whose numbers these are, does not tell."""
+    found = f"is {numbers[metric]!r}" if metric in numbers else "is absent"
+    return Check(family(metric), metric, "missing", f"{metric} {found} in {holder}")
+
+
+def both(
+    metric: str, now: Numbers, before: Numbers, whose: str, compare: Callable[[float, float], Check]
+) -> Check:
+    """`compare` of the metric's two numbers; "missing" if one of them is none."""
+    value, old = number(now, metric), number(before, metric)
+    if value is None:
+        return missing(metric, "this record", now)
+    if old is None:
+        return missing(metric, whose, before)
+    return compare(value, old)
