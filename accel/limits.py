@@ -52,7 +52,7 @@ class Limit:
 
 
 LIMITS = (
-    Limit("speedup", absolute=0.05, higher_is_better=True, logarithmic=True, timed=True),
+    Limit("speedup", absolute=0.04, higher_is_better=True, logarithmic=True, timed=True),
     Limit("memory.*.allocated_mib", relative=0.01, absolute=2, higher_is_better=False),
     Limit("memory.*.reserved_mib", relative=0.15, higher_is_better=False),
     Limit("memory.*.rss_mib", relative=0.10, absolute=100, higher_is_better=False),
@@ -66,7 +66,11 @@ LIMITS = (
     Limit("motion_amount", relative=0.15, absolute=0.1),
     Limit("motion_ratio", absolute=0.1),
 )
-"""Against the baseline. Process memory depends on the driver, seconds on the card: not gated."""
+"""Against the baseline. Process memory depends on the driver, seconds on the card: not gated.
+
+The speed-up's 0.04 is below a slowdown of 5 % (0.049), and far above the 0.005 by which healthy
+full-size speed-ups differed between two runs.
+"""
 
 EXACT = Claim("psnr", at_least=50.0)
 """Of every method of fidelity `exact`. fp16 kernels in another order gave 66 dB on mini."""

@@ -87,17 +87,25 @@ class Side:
             raise NoEffectError(text)
 
     def check_difference(self, reference: Side) -> None:
-        """Raises NoEffectError for one that changes no counter and no pixel: it may be none.
+        """Raises NoEffectError for the reference's own videos from a method that cannot give them.
 
-        M0 beside itself, under a cap, has to be the same.
+        They come from one that changes no counter and may be off, or from one that is not exact
+        and may hand out another's frames. M0 beside itself, under a cap, has to be the same.
         """
-        if self.case.method == reference.case.method:
+        method = self.case.method
+        if method == reference.case.method or not self.rows:
             return
-        if not self.rows or self.expected != reference.expected:
+        if any(row.get("psnr") != PSNR_CAP for row in self.rows):
             return
-        if all(row.get("psnr") == PSNR_CAP for row in self.rows):
+        if self.expected == reference.expected:
             raise NoEffectError(
-                f"{self.case.method!r} gives the reference's video and changes no counter, so "
+                f"{method!r} gives the reference's video and changes no counter, so "
                 "nothing shows that it is on; let it count what it does in pipeline.tallies, and "
                 "tell the count in `expected`"
+            )
+        if method.fidelity != "exact":
+            raise NoEffectError(
+                f"{method!r} gives the reference's video and calls itself {method.fidelity}: its "
+                "edit does not reach the video, or these are not its frames; if they must be "
+                "equal, let it say that it is exact"
             )
