@@ -112,6 +112,13 @@ def _measuring(
         "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
     )
     command.add_argument(
+        "--blocks",
+        type=int,
+        default=0,
+        metavar="N",
+        help="then time single calls, in up to N blocks of turns, for a sharper speed-up",
+    )
+    command.add_argument(
         "--vram-cap",
         type=float,
         metavar="GIB",

@@ -54,6 +54,8 @@ def _check_options(options: Namespace) -> None:
     """What would otherwise show only after minutes of measuring, or not at all."""
     if options.pairs < 1:
         raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
+    if options.blocks < 0:
+        raise InvalidRequestError(f"--blocks is {options.blocks}; it must be 0 or more")
     if options.device == "cuda" and not gpu_count():
         raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
     check_cap(options.vram_cap, on_cpu=options.device == "cpu" or not gpu_count())

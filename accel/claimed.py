@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
+from math import inf, isnan
 
 from accel.core import Claim, Record
-from accel.limits import EXACT, MIN_PAIRS, NEAR, family, shown
-from accel.reading import Numbers, both, is_judged, is_timed, number
+from accel.limits import EXACT, NEAR, family, shown
+from accel.reading import Numbers, both, interval, is_judged, is_timed
 from accel.verdict import Check, Status
 
 __all__ = ["binding", "keeps"]
@@ -51,18 +51,17 @@ def keeps(record: Record, claim: Claim) -> Check:
 
 def _claim_status(metrics: Numbers, claim: Claim, value: float) -> tuple[Status, str]:
     """By the value; a speed-up of MIN_PAIRS pairs or more, by its whole interval."""
-    low, high, interval = value, value, ""
-    if claim.metric == "speedup" and (number(metrics, "speedup_pairs") or 0) >= MIN_PAIRS:
-        ends = number(metrics, "speedup_low"), number(metrics, "speedup_high")
-        if ends[0] is None or ends[1] is None:
+    low, high, text = value, value, ""
+    if ends := interval(metrics, claim.metric):
+        if any(map(isnan, ends)):
             return "missing", " (its interval is absent)"
-        low, high = ends[0], ends[1]
-        interval = f" ({low:.4g} to {high:.4g})"
+        low, high = ends
+        text = f" ({low:.4g} to {high:.4g})"
     floor = -inf if claim.at_least is None else claim.at_least
     ceiling = inf if claim.at_most is None else claim.at_most
     if floor <= low and high <= ceiling:
-        return "pass", interval
-    return "regressed" if high < floor or low > ceiling else "inconclusive", interval
+        return "pass", text
+    return "regressed" if high < floor or low > ceiling else "inconclusive", text
 
 
 def _bounds(claim: Claim) -> str:

@@ -151,7 +151,7 @@ def _check_nothing_asked(options: Namespace) -> None:
 
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:
     """Measure the cases behind a progress bar; returns the records in the order of the cases."""
-    settings = Options(pairs=options.pairs, device=options.device, clip=options.clip)
+    settings = Options(options.pairs, options.blocks, options.device, options.clip)
     _check_resumed(folder, cases, options.device)
     steps = Bench.steps(cases, folder, settings)
     if steps and cases[0].judged:

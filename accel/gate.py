@@ -1,12 +1,13 @@
 """The gate: one joint verdict over what a method did to time, memory and quality. Pure.
 
-Five questions, in this order; each check has a family, a metric, a status and a message:
+Six questions, in this order; each check has a family, a metric, a status and a message:
 
 1. collapse: is it still a video, and does it still move as the reference does?
 2. claims: does the method keep what it promises without any baseline?
 3. gate 0: are similarity to the image and smoothness near the reference of the same run?
 4. growth: does what is in use stay as it was, from one generation to the next?
-5. baseline: is every gated number still what it was when the baseline was accepted?
+5. blocks: was the machine fit for timing single calls, and do they compose a generation?
+6. baseline: is every gated number still what it was when the baseline was accepted?
 
 What is absent or not finite is never a pass. Absolute seconds are never gated: cards of one type
 differ by up to 10 %; the log speed-up is, of full-size weights on a GPU. Counters belong to the
@@ -17,23 +18,26 @@ judged in accel.claimed.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from math import expm1, log
+from math import expm1, isnan, log
 
 from accel.claimed import binding, keeps
 from accel.collapse import frozen_inputs, motion
 from accel.core import Claim, Record
 from accel.identity import changes, incomparable
 from accel.limits import (
+    COMPOSITION,
     GATE_ZERO,
     GROWTH_MIB,
     LIMITS,
+    MOST_REJECTED,
     MOTION_RATIO,
     REQUIRED,
     Limit,
     family,
     shown,
 )
-from accel.reading import Numbers, both, broken, is_judged, is_timed, missing, number
+from accel.reading import Numbers, both, broken, interval, is_judged, is_timed, missing, number
+from accel.sequential import answer
 from accel.verdict import Check, Family, Status, Verdict, as_expected
 
 __all__ = ["Check", "Verdict", "is_judged", "is_timed", "judge"]
@@ -56,7 +60,7 @@ def judge(
     ]
     declared = must_fail if is_judged(record) and not broken(record.reference) else ()
     checks = as_expected(checks, declared) if declared else checks
-    checks += (*_growth(record), *_compare(record, baseline, limits, against))
+    checks += (*_growth(record), *_blocks(record), *_compare(record, baseline, limits, against))
     if found := broken(record.metrics) or broken(record.reference):
         checks = [check for check in checks if check.family != "quality"]
         status: Status = "as expected" if "collapsed" in declared else "missing"
@@ -135,7 +139,28 @@ def _growth(record: Record) -> Iterator[Check]:
     yield Check("memory", metric, status, text, value / GROWTH_MIB - 1)
 
 
-# 5. baseline
+# 5. blocks of single calls
+
+
+def _blocks(record: Record) -> Iterator[Check]:
+    """Whether the machine was fit for them, and whether they compose what generations take."""
+    rejected = number(record.metrics, "blocks_rejected")
+    if rejected is None or not is_timed(record):
+        return
+    if rejected > MOST_REJECTED:
+        reasons = {b["rejected"] for b in record.samples["blocks"]} - {""}
+        text = f"{rejected:.0%} of the blocks were rejected: {'; '.join(sorted(reasons))}"
+        yield Check("speed", "blocks_rejected", "inconclusive", text)
+        return
+    factor = number(record.metrics, "composition")
+    if factor is None or factor <= 0:
+        yield missing("composition", "this record", record.metrics)
+    elif abs(log(factor)) > COMPOSITION:
+        text = f"single calls tell a speed-up {factor:.3g} times that of whole generations"
+        yield Check("speed", "composition", "inconclusive", f"{text}; measure those: --blocks 0")
+
+
+# 6. baseline
 
 
 def _compare(
@@ -175,18 +200,29 @@ def _limit(
     def compare(value: float, old: float) -> Check:
         moved = log(value) - log(old) if limit.logarithmic else value - old
         tolerance = max(limit.relative * abs(old), limit.absolute)
-        if abs(moved) <= tolerance:
-            status: Status = "pass"
-        else:
-            status = "improved" if limit.higher_is_better is (moved > 0) else "regressed"
+        status, ends = _limit_status(metric, limit, now, moved, old, tolerance)
         by = _size(metric, limit, moved, signed=True), _size(metric, limit, tolerance)
-        text = f"{metric} is {shown(metric, value)}, was {shown(metric, old)} in {whose}: {by[0]}"
-        text += f", allowed {by[1]}{versions}"
+        text = f"{metric} is {shown(metric, value)}{ends}, was {shown(metric, old)} in {whose}: "
+        text += f"{by[0]}, allowed {by[1]}{versions}"
         hint = "; keep it with `accel refresh`" if status == "improved" else ""
         beyond = abs(moved) / tolerance - 1 if tolerance else None
         return Check(family(metric), metric, status, text + hint, beyond)
 
     return both(metric, now, before, whose, compare)
+
+
+def _limit_status(
+    metric: str, limit: Limit, now: Numbers, moved: float, old: float, tolerance: float
+) -> tuple[Status, str]:
+    """By how far it moved; a speed-up of many pairs by its whole interval, which is told."""
+    if ends := interval(now, metric):
+        if any(map(isnan, ends)):
+            return "missing", " (its interval is absent)"
+        low, high = (log(end) - log(old) for end in ends)
+        return answer(low, high, 0.0, tolerance), f" ({ends[0]:.4g} to {ends[1]:.4g})"
+    if abs(moved) <= tolerance:
+        return "pass", ""
+    return "improved" if limit.higher_is_better is (moved > 0) else "regressed", ""
 
 
 def _size(metric: str, limit: Limit, size: float, *, signed: bool = False) -> str:

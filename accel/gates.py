@@ -32,9 +32,15 @@ class Gate:
     """
 
     def __init__(
-        self, folder: Path, baselines: Path, pairs: int = 3, allow_inconclusive: bool = False
+        self,
+        folder: Path,
+        baselines: Path,
+        pairs: int = 3,
+        blocks: int = 0,
+        allow_inconclusive: bool = False,
     ) -> None:
-        self.folder, self.baselines, self.pairs = RunFolder(folder), baselines, pairs
+        self.folder, self.baselines = RunFolder(folder), baselines
+        self.pairs, self.blocks = pairs, blocks
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
         self._benches: dict[tuple[str, str | None], Bench] = {}
         self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
@@ -98,7 +104,8 @@ class Gate:
         for other in self._benches.keys() - {key}:
             self._benches[other].close()
         if key not in self._benches:
-            options = Options(pairs=1 if device == "cpu" else self.pairs, device=device)
+            often = (1, 0) if device == "cpu" else (self.pairs, self.blocks)
+            options = Options(*often, device=device)
             self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)

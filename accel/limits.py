@@ -13,11 +13,13 @@ from accel.verdict import Family, Status
 
 __all__ = [
     "CLASSES",
+    "COMPOSITION",
     "EXACT",
     "GATE_ZERO",
     "GROWTH_MIB",
     "LIMITS",
     "MIN_PAIRS",
+    "MOST_REJECTED",
     "MOTION",
     "MOTION_RATIO",
     "NEAR",
@@ -125,7 +127,16 @@ CLASSES = ("static", "smooth", "jerky", "flicker", "low-texture")
 MIN_PAIRS = 6
 """From so many pairs an interval covers 95 %: then a claim on speed must hold for all of it."""
 
-_SPEED = ("fps", "s_per_frame", "preparation_seconds", "break_even_videos", "energy_j")
+MOST_REJECTED = 0.25
+"""Of the blocks of single calls; beyond it the machine is no place to measure at."""
+
+COMPOSITION = 0.05
+"""How far, as a log ratio, the speed-up of single calls may be from that of whole generations."""
+
+_SPEED = (
+    "fps", "s_per_frame", "preparation_seconds", "break_even_videos", "energy_j",
+    "blocks_rejected", "composition",
+)  # fmt: skip
 _UNITS = {
     "memory": " MiB", "seconds": " s", "s_per_frame": " s", "preparation_seconds": " s",
     "speedup": "x", "fps": " frames/s", "psnr": " dB", "tof": " px/frame",

@@ -3,6 +3,7 @@
 Runs inside the worker. A sample is the raw measurement of one generation, JSON-ready:
 
     {"seconds": 17.9, "stages": {"denoise": [0.64, ...], ...},
+     "calls": {"denoise 2x25x8x72x128": 25, ...},
      "memory": {"denoise": {"allocated_mib": 12311.0, ...}, "peak": {...}},
      "grown_mib": 0.0}
 
@@ -11,19 +12,19 @@ The last one the worker adds, when it has written the frames and let go of them.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from accel.calls import Calls, kind_of
 from accel.core import Counters
+from accel.memory import CudaMeter, Meter, RssMeter, freed_is_returned, in_use
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import wrap
 from accel.models.svd import Pipeline
@@ -31,10 +32,6 @@ from accel.models.svd import Pipeline
 __all__ = ["Probe", "Sample", "base_counters"]
 
 Sample = dict[str, Any]
-MIB = 2**20
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's mallopt."""
-
 GRAPH_CALLS = 3
 """A CUDA graph runs, then records, then replays: a decoder's, one step in each generation."""
 
@@ -50,110 +47,12 @@ def base_counters(pipeline: Pipeline) -> Counters:
     }
 
 
-class Meter(Protocol):
-    """Peak memory since the last reset, by kind, in MiB."""
-
-    def reset(self) -> None: ...
-    def read(self) -> dict[str, float]: ...
-
-
-class CudaMeter:
-    """Tensors (allocated) and the allocator's segments (reserved).
-
-    The process as NVML sees it is watched by the parent: segments are not given back between
-    stages, so that it has one peak for the whole generation.
-    """
-
-    def reset(self) -> None:
-        torch.cuda.reset_peak_memory_stats()
-
-    def read(self) -> dict[str, float]:
-        return {
-            "allocated_mib": torch.cuda.max_memory_allocated() / MIB,
-            "reserved_mib": torch.cuda.max_memory_reserved() / MIB,
-        }
-
-
-class RssMeter:
-    """Peak resident set size of the process, from Linux's /proc; elsewhere nothing is read.
-
-    File-backed pages are left out: how many pages of torch's libraries are mapped depends on what
-    lies in the page cache, and differed by 170 MiB between a fresh installation and an old one.
-    The rest tells what is in use only while malloc gives back what is freed: see
-    `freed_is_returned`.
-    """
-
-    status = Path("/proc/self/status")
-    clear = Path("/proc/self/clear_refs")
-
-    def reset(self) -> None:
-        if self.clear.exists():
-            self.clear.write_text("5")
-
-    def read(self) -> dict[str, float]:
-        if not self.clear.exists():
-            return {}
-        fields = dict(line.split(":") for line in self.status.read_text().splitlines())
-        peak, files = (int(fields[name].split()[0]) for name in ("VmHWM", "RssFile"))
-        return {"rss_mib": (peak - files) / 1024}
-
-
-@contextmanager
-def freed_is_returned() -> Iterator[None]:
-    """glibc maps every block of 1 MiB or more by itself, so that freeing it shrinks the process.
-
-    Else malloc keeps freed blocks, and the peak of one and the same warm-up of the mini model
-    varied by 20 %; so it varies by 1 %, in twice the time. Afterwards malloc keeps what is freed,
-    up to 1 GiB, and generations are as fast as before or faster. Another C library is left as it
-    is.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        yield
-        return
-    mallopt(M_MMAP_THRESHOLD, MIB)
-    mallopt(M_TRIM_THRESHOLD, MIB)
-    try:
-        yield
-    finally:
-        mallopt(M_MMAP_THRESHOLD, 32 * MIB)
-        mallopt(M_TRIM_THRESHOLD, 1024 * MIB)
-
-
-class _Mallinfo(ctypes.Structure):
-    """What glibc's mallinfo2 returns, in bytes."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
-            "fordblks", "keepcost",
-        )
-    ]  # fmt: skip
-
-
-def in_use(device: torch.device) -> float | None:
-    """MiB that somebody still holds: of torch's allocator on a GPU, of glibc's malloc on a CPU.
-
-    None with another C library, or one before 2.33. Unlike the resident set it does not count
-    what malloc keeps for later, so that it is the same after each of two equal generations.
-    """
-    gc.collect()
-    if device.type == "cuda":
-        return torch.cuda.memory_allocated() / MIB
-    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if mallinfo is None:
-        return None
-    mallinfo.restype = _Mallinfo
-    found = mallinfo()
-    return float(found.uordblks + found.hblkhd) / MIB
-
-
 @dataclass
 class _Mark:
     """The start and the end of one call of a stage."""
 
     stage: str
+    kind: str
     start: Any
     end: Any = None
 
@@ -170,6 +69,7 @@ class Probe:
         self.pipeline = pipeline
         self.cuda = pipeline.device.type == "cuda"
         self.meter: Meter = CudaMeter() if self.cuda else RssMeter()
+        self.calls = Calls(pipeline.device, self._synchronize)
         self.marks: list[_Mark] = []
         self.metered = False
         self.memory: dict[str, dict[str, float]] = {}
@@ -204,7 +104,9 @@ class Probe:
         self._synchronize()
         seconds = time.perf_counter() - start
         self._close_memory("other")
-        return {"seconds": seconds, "stages": self._seconds(), "memory": self._peaks()}, frames
+        calls = dict(Counter(mark.kind for mark in self.marks))
+        sample = {"seconds": seconds, "stages": self._seconds(), "calls": calls}
+        return {**sample, "memory": self._peaks()}, frames
 
     def grown(self) -> float | None:
         """MiB in use beyond what was when this was last asked, or after the warm-up.
@@ -229,7 +131,9 @@ class Probe:
         def wrapper(inner: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 self._close_memory("other")
-                mark = _Mark(stage, self._now())
+                kind = kind_of(stage, args, kwargs)
+                self.calls.keep(kind, inner, args, kwargs)
+                mark = _Mark(stage, kind, self._now())
                 output = inner(*args, **kwargs)
                 mark.end = self._now()
                 self.marks.append(mark)

@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--accel-out", type=Path, help="run folder to keep and resume")
     group.addoption("--accel-baselines", type=Path, help="baselines folder (default: baselines)")
     group.addoption("--accel-pairs", type=int, default=3, help="generations of each side on a GPU")
+    group.addoption(
+        "--accel-blocks",
+        type=int,
+        default=0,
+        help="then time single calls there, in up to so many blocks",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +66,7 @@ def gate(
         folder=option("--accel-out") or tmp_path_factory.mktemp("accel"),
         baselines=option("--accel-baselines") or request.config.rootpath / "baselines",
         pairs=option("--accel-pairs"),
+        blocks=option("--accel-blocks"),
         allow_inconclusive=option("--allow-inconclusive"),
     )
     with gates:

@@ -114,6 +114,10 @@ class Worker:
         path = None if frames is None else str(frames)
         return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
+    def calls(self) -> dict[str, float]:
+        """Seconds of one call of each kind that a generation makes: see accel.calls."""
+        return dict(self._ask("calls")["seconds"])
+
     def close(self) -> None:
         """End the process; it holds nothing that is worth waiting for."""
         self._process.kill()

@@ -6,14 +6,14 @@ What is absent or not finite is a check of its own, "missing", and never a pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 from accel.core import Record
-from accel.limits import family
+from accel.limits import MIN_PAIRS, family
 from accel.verdict import Check
 
-__all__ = ["Numbers", "both", "broken", "is_judged", "is_timed", "missing", "number"]
+__all__ = ["Numbers", "both", "broken", "interval", "is_judged", "is_timed", "missing", "number"]
 
 Numbers = Mapping[str, Any]
 
@@ -48,6 +48,17 @@ def number(numbers: Numbers, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
     return None if name == "speedup" and value <= 0 else float(value)
+
+
+def interval(numbers: Numbers, metric: str) -> tuple[float, float] | None:
+    """The ends of a speed-up that MIN_PAIRS pairs or more tell; None for any other number.
+
+    An end that is absent is not a number (NaN).
+    """
+    if metric != "speedup" or (number(numbers, "speedup_pairs") or 0) < MIN_PAIRS:
+        return None
+    low, high = (number(numbers, f"speedup_{end}") or nan for end in ("low", "high"))
+    return low, high
 
 
 def missing(metric: str, holder: str, numbers: Numbers) -> Check:

@@ -8,22 +8,22 @@ worker of its own; the reference's worker stays for the next candidate. Compare 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+from accel import turns
 from accel.core import Case, Record, Request
 from accel.environment import run_identity
 from accel.errors import AccelError, GpuBusyError, InvalidRequestError, MissingWeightsError
 from accel.lock import GpuLock
-from accel.methods import modules_of
 from accel.methods.reference import Reference
-from accel.models.images import image_digest, inputs
+from accel.models.images import inputs
 from accel.pool import Worker
+from accel.recording import digest_of, record_of
 from accel.runs import RunFolder
 from accel.side import Side
-from accel.summary import Samples, cost_metrics, pair_metrics
+from accel.summary import Samples
 from accel.telemetry import Telemetry
 
 __all__ = ["Bench", "Options", "reference_of"]
@@ -35,12 +35,14 @@ Progress = Callable[[str], None]
 class Options:
     """How cases are measured.
 
-    pairs: generations of each side, at least 1, taking turns. device: "cpu", or None for a GPU
-    where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
-    worker (a compilation takes minutes). Pairs and clip go into the record.
+    pairs: generations of each side, at least 1, taking turns. blocks: at most so many of single
+    calls after them, which then tell the speed-up (accel.turns); 0 for none. device: "cpu", or
+    None for a GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one
+    answer of a worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
     """
 
     pairs: int = 3
+    blocks: int = 0
     device: str | None = None
     clip: str = "mini"
     timeout: float = 900.0
@@ -88,7 +90,8 @@ class Bench:
         further = len(_inputs(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
         alone = 0 if candidates else options.pairs
-        return candidates * (3 + 2 * options.pairs + further) + alone + further + 3
+        each = 3 + 2 * options.pairs + bool(options.blocks) + further
+        return candidates * each + alone + further + 3
 
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
@@ -146,12 +149,19 @@ class Bench:
             side = self._start(case, worker, reference.inputs)
             first = len(reference.samples)
             for pair in range(self.options.pairs):
-                turns = (reference, side) if pair % 2 == 0 else (side, reference)
-                for turn in turns:
+                order = (reference, side) if pair % 2 == 0 else (side, reference)
+                for turn in order:
                     self._generate(turn, f"{case.id}: pair {pair + 1} of {self.options.pairs}")
+            blocks = self._blocks(reference, side)
             for turn in (reference, side):
                 self._generate_further(turn)
-        return self._record(side, reference, reference.samples[first:])
+        return self._record(side, reference, reference.samples[first:], blocks)
+
+    def _blocks(self, reference: Side, side: Side) -> list[turns.Block]:
+        if not self.options.blocks:
+            return []
+        self.progress(f"{side.case.id}: single calls in turns ({side.case.method.slug})")
+        return turns.measure(reference, side, self.options.blocks, self._pids)
 
     def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked
@@ -183,7 +193,7 @@ class Bench:
         self.progress(f"{case.id}: loading {case.model} {case.weights}")
         loaded = worker.load(replace(case, request=inputs[0]))
         side.fingerprint = loaded["fingerprint"]
-        self._lock.check(side.fingerprint.get("gpu", {}).get("uuid"))
+        self._lock.check(side.gpu)
         applied = worker.apply(case.method)
         side.expected = applied["expected"]
         side.fingerprint["tf32"] = applied["tf32"]
@@ -195,8 +205,7 @@ class Bench:
     def _generate(self, side: Side, label: str) -> None:
         """One measured generation of the first input."""
         self.progress(f"{label} ({side.case.method.slug})")
-        gpu = side.fingerprint.get("gpu", {}).get("uuid")
-        with Telemetry(gpu, [side.worker.pid], self._pids) as telemetry:
+        with Telemetry(side.gpu, [side.worker.pid], self._pids) as telemetry:
             sample = side.generate(0, self.folder)
         side.samples.append({**sample, "telemetry": telemetry.result()})
 
@@ -206,46 +215,16 @@ class Bench:
             self.progress(f"{side.case.id}: input {index + 1} of {len(side.inputs)}")
             side.generate(index, self.folder)
 
-    def _record(self, side: Side, reference: Side, pairs: Samples) -> Record:
-        """Metrics and scores of both sides, and the raw samples behind them."""
+    def _record(
+        self, side: Side, reference: Side, pairs: Samples, blocks: Sequence[turns.Block] = ()
+    ) -> Record:
+        """Scores both sides' videos, and writes all down."""
         self.progress(f"{side.case.id}: scoring")
-        costs = side.metrics
-        reference_costs = cost_metrics(pairs, side.case.request.frames, reference.preparation)
         for one in (reference, side):
             one.score(reference, self.folder, self.options.clip)
         side.check_difference(reference)
-        ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
-        own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
-        return Record(
-            case=side.case.id,
-            group=side.case.group,
-            method=repr(side.case.method),
-            request=asdict(side.case.request),
-            fidelity=side.case.method.fidelity,
-            hardware=side.fingerprint["hardware"],
-            metrics={**costs, **ratio, **side.scores},
-            reference={**reference_costs, **own, **reference.scores},
-            counters=side.counters,
-            samples={
-                "candidate": side.samples,
-                "reference": [] if side is reference else list(pairs),
-                "preparation": side.preparation,
-                "inputs": _input_rows(side, reference),
-            },
-            fingerprint={
-                **side.fingerprint,
-                "metrics": self._metric_networks(side.case),
-                "image": _image_digest(side.case),
-            },
-            run={
-                **self.identity,
-                "gpu": side.fingerprint.get("gpu", {}).get("uuid"),
-                "modules": modules_of(side.case.method),
-                "path": side.case.path,
-                "vram_cap": side.case.vram_cap,
-                "options": self._lasting_options,
-            },
-        )
+        run = {**self.identity, "options": self._lasting_options}
+        return record_of(side, reference, pairs, blocks, run, self.options.clip)
 
     def _check_path(self, case: Case) -> None:
         self._paths.add(case.path)
@@ -260,50 +239,24 @@ class Bench:
     @property
     def _lasting_options(self) -> dict[str, Any]:
         """What a record depends on besides its case."""
-        return {"pairs": self.options.pairs, "clip": self.options.clip}
+        options = self.options
+        return {"pairs": options.pairs, "blocks": options.blocks, "clip": options.clip}
 
     def _check_options(self, case: Case, found: Record) -> None:
-        before = found.run.get("options", self._lasting_options)
+        before = {**self._lasting_options, **found.run.get("options", {})}
         if before != self._lasting_options:
             raise InvalidRequestError(
                 f"{self.folder.path} was measured with {before}, not {self._lasting_options}; "
                 "choose another folder"
             )
-        if found.fingerprint.get("image") != _image_digest(case):
+        if found.fingerprint.get("image") != digest_of(case):
             raise InvalidRequestError(
                 f"{case.request.image} is another picture than {self.folder.path} was measured "
                 "with; choose another folder"
             )
-
-    def _metric_networks(self, case: Case) -> dict[str, str]:
-        if not case.judged:
-            return {}
-        from accel.metrics import fingerprint
-
-        return fingerprint(self.options.clip)
-
-
-def _image_digest(case: Case) -> str | None:
-    return image_digest(case.request.image, case.request.width, case.request.height)
 
 
 def _inputs(case: Case) -> list[Request]:
     """Of a case whose quality is not judged the first one: the others would tell nothing."""
     found = inputs(case.request)
     return found if case.judged else found[:1]
-
-
-def _input_rows(side: Side, reference: Side) -> list[dict[str, Any]]:
-    """Each input of a judged case with its scores, for statistics that pair by input."""
-    if not side.rows:
-        return []
-    return [
-        {
-            "image": Path(asked.image).name,
-            "digest": image_digest(asked.image, asked.width, asked.height),
-            "seed": asked.seed,
-            "scores": scores,
-            "reference": beside,
-        }
-        for asked, scores, beside in zip(side.inputs, side.rows, reference.rows, strict=True)
-    ]

@@ -16,7 +16,7 @@ from typing import Literal
 from accel.errors import InvalidRequestError
 from accel.stats import Estimate, estimate
 
-__all__ = ["LOOKS", "Decision", "block_ratios", "decide"]
+__all__ = ["LOOKS", "Answer", "Decision", "answer", "block_ratios", "decide"]
 
 Answer = Literal["regressed", "inconclusive", "improved", "pass"]
 
@@ -67,13 +67,14 @@ def decide(
     taken = max((n for n in looks if n <= len(blocks)), default=0)
     more = next((n - len(blocks) for n in looks if n > len(blocks)), 0)
     found = estimate(blocks[: taken or len(blocks)], 1 - (1 - confidence) / len(looks))
-    answer = _answer(found, expected, margin) if taken else "inconclusive"
-    return Decision(answer, found, more)
+    said = answer(found.low, found.high, expected, margin) if taken else "inconclusive"
+    return Decision(said, found, more)
 
 
-def _answer(found: Estimate, expected: float, margin: float) -> Answer:
-    if found.high < expected - margin:
+def answer(low: float, high: float, expected: float, margin: float) -> Answer:
+    """What an interval from `low` to `high` says: see `decide`."""
+    if high < expected - margin:
         return "regressed"
-    if found.low < expected - margin:
+    if low < expected - margin:
         return "inconclusive"
-    return "improved" if found.low > expected + margin else "pass"
+    return "improved" if low > expected + margin else "pass"

@@ -36,6 +36,12 @@ class Side:
     rows: list[Metrics] = field(default_factory=list)
 
     @property
+    def gpu(self) -> str | None:
+        """UUID of its GPU, if it has one."""
+        uuid: str | None = self.fingerprint.get("gpu", {}).get("uuid")
+        return uuid
+
+    @property
     def metrics(self) -> Metrics:
         return cost_metrics(self.samples, self.case.request.frames, self.preparation)
 

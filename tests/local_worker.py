@@ -48,6 +48,9 @@ class LocalWorker:
         path = None if frames is None else str(frames)
         return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
+    def calls(self) -> dict[str, float]:
+        return dict(self._ask("calls")["seconds"])
+
     def close(self) -> None:
         """There is no process to end."""
 

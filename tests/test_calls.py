@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from accel.calls import Calls, composed, kind_of
+from accel.calls import Calls, kind_of
 
 CPU = torch.device("cpu")
 
@@ -66,14 +66,3 @@ def test_calls_track_no_gradients():
 )
 def test_the_first_tensor_tells_the_kind(positional, named, kind):
     assert kind_of("denoise", positional, named) == kind
-
-
-def test_a_generation_is_put_together_from_its_calls():
-    counts = {"denoise 2": 12, "denoise 1": 13, "decode 25": 1}
-    seconds = {"denoise 2": 0.6, "denoise 1": 0.3, "decode 25": 2.0}
-    assert composed(counts, seconds, rest=0.5) == pytest.approx(0.5 + 7.2 + 3.9 + 2.0)
-
-
-def test_what_was_never_timed_is_an_error():
-    with pytest.raises(KeyError, match="interpolate"):
-        composed({"interpolate 7": 1}, {}, rest=0)

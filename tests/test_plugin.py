@@ -71,7 +71,9 @@ def test_strict_markers_know_gpu(pytester):
 def test_the_help_names_the_options(pytester):
     result = pytester.runpytest_inprocess("--help")
     options = ("--require-gpu", "--allow-inconclusive", "--accel-out", "--accel-baselines")
-    result.stdout.fnmatch_lines_random([f"*{option}*" for option in (*options, "--accel-pairs")])
+    result.stdout.fnmatch_lines_random(
+        [f"*{option}*" for option in (*options, "--accel-pairs", "--accel-blocks")]
+    )
 
 
 def test_starting_pytest_imports_no_torch(tmp_path):

@@ -23,7 +23,7 @@ from accel.gate import judge
 from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
-from accel.runner import Bench, Options
+from accel.runner import Bench, Options, reference_of
 from accel.runs import RunFolder
 from tests.local_worker import LocalWorker
 from tests.planted import Planted
@@ -65,6 +65,26 @@ def test_a_record_holds_both_sides(record):
     assert record.reference["speedup"] == 1
     assert "lpips" not in record.reference
     assert record.fingerprint["metrics"]
+
+
+def test_blocks_of_single_calls_tell_the_speedup(tmp_path, case_of):
+    """Of generations with 6 and 3 steps; a call of both takes as long."""
+    options = Options(pairs=1, blocks=2, device="cpu", timeout=120)
+    case = case_of(parse("fewer_steps:3"), default_request("svd", "mini", frames=4, steps=6))
+    steps = []
+    with Bench(RunFolder(tmp_path), options, steps.append) as bench:
+        cases = [case, reference_of(case)]
+        total = Bench.steps(cases, bench.folder, options)
+        found, _ = bench.run(cases)
+    assert [block["rejected"] for block in found.samples["blocks"]] == ["", ""]
+    assert found.metrics["speedup_pairs"] == 2
+    assert found.metrics["speedup"] > 1
+    assert {"composition", "blocks_rejected"} <= found.metrics.keys()
+    calls = found.samples["candidate"][0]["calls"]
+    assert {k.split()[0]: n for k, n in calls.items()} == {
+        "encode_image": 1, "encode_vae": 1, "denoise": 3, "decode": 1,
+    }  # fmt: skip
+    assert len(steps) == total
 
 
 def test_fields_that_a_cpu_cannot_give_are_absent(record):

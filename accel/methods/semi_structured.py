@@ -16,8 +16,7 @@ Measured: on an H200 it is slower than dense, too. A denoiser call of svd-xt too
 and 0.702 s with the feed-forward Linears compressed, once each, so that nothing is claimed for
 time. Nor for memory: 9/16 of an fp16 weight should remain, which nobody has measured.
 Not tried: torch_compile after it on a GPU. The layer traces as one graph (torch 2.15, its kernel
-replaced), but it holds a tensor subclass, and with torchao's a compilation was not done after 6
-minutes. If this one is not either, torch_compile should refuse it.
+replaced), but it holds a tensor subclass.
 Source: Mishra et al. 2021 (arXiv:2104.08378); Hauryk 2026, M5.
 """
 

@@ -1,0 +1,145 @@
+"""Reference and candidate take turns with single calls, in blocks, until the speed-up is known.
+
+A block is ABBA or BAAB (accel.sequential). Its four turns each make one call of every kind, and
+their seconds compose those of a generation (accel.calls). A block in which the machine was not the
+same for both sides is kept, with the reason, and counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import exp, log
+from statistics import median
+from typing import Any
+
+from accel.core import Metrics
+from accel.limits import MOST_REJECTED
+from accel.sequential import LOOKS, block_ratios
+from accel.side import Side
+from accel.stats import estimate, log_ratios
+from accel.telemetry import Telemetry
+
+__all__ = ["Block", "accepted", "block_metrics", "composed", "measure", "rejection", "too_many"]
+
+Block = dict[str, Any]
+"""{"reference": [s, s], "candidate": [s, s], "rejected": reason or ""}, composed seconds."""
+
+Watched = dict[str, Any]
+
+CONFIDENCE = 1 - 0.05 / len(LOOKS)
+"""Of an interval at one look, so that all looks together err in 5 % at most."""
+
+NARROW = 0.02
+"""Half the width of the interval, as a log ratio, with which the looks end: half of the gate's
+limit on the speed-up."""
+
+CLOCKS = 0.02
+"""How far the sides' clocks may be apart in one block, as a share."""
+
+SLOWED = {"hardware_slowdown", "software_thermal", "hardware_thermal", "power_brake"}
+"""Throttle reasons that reject a block. A power cap is the normal state of a busy GPU."""
+
+
+def measure(reference: Side, candidate: Side, most: int, pids: Iterable[int]) -> list[Block]:
+    """Up to `most` blocks that count. It ends sooner at a look whose interval is NARROW, or where
+    too many are rejected. pids: of all workers of the run, so that they are not foreign.
+    """
+    blocks: list[Block] = []
+    looks = [*(n for n in LOOKS if n < most), most]
+    while not too_many(blocks):
+        count = len(accepted(blocks))
+        if count in looks and (count == most or _half_width(blocks) <= NARROW):
+            break
+        blocks.append(_block(reference, candidate, len(blocks), pids))
+    return blocks
+
+
+def accepted(blocks: Sequence[Block]) -> list[float]:
+    """The log speed-up of each block that counts."""
+    return [
+        ratio
+        for block in blocks
+        if not block["rejected"]
+        for ratio in block_ratios(
+            log_ratios(zip(block["reference"], block["candidate"], strict=True))
+        )
+    ]
+
+
+def too_many(blocks: Sequence[Block]) -> bool:
+    """Whether so many of at least LOOKS[0] blocks were rejected that the machine is unfit."""
+    rejected = sum(bool(block["rejected"]) for block in blocks)
+    return len(blocks) >= LOOKS[0] and rejected > MOST_REJECTED * len(blocks)
+
+
+def block_metrics(blocks: Sequence[Block], whole: tuple[float, float]) -> Metrics:
+    """The speed-up that the blocks tell, in the place of the one that whole generations tell.
+
+    composition: how far the composed ratio is from that of `whole` generations, as a factor; their
+    seconds are the reference's and the candidate's. Without a block that counts, only that.
+    """
+    metrics: Metrics = {"blocks_rejected": sum(bool(b["rejected"]) for b in blocks) / len(blocks)}
+    if not (ratios := accepted(blocks)):
+        return metrics
+    speedup, low, high = (found := estimate(ratios, CONFIDENCE)).speedup
+    return metrics | {
+        "speedup": speedup,
+        "speedup_low": low,
+        "speedup_high": high,
+        "speedup_pairs": found.pairs,
+        "speedup_detectable": exp(found.detectable),
+        "composition": exp(found.value - log(whole[0] / whole[1])),
+    }
+
+
+def composed(counts: Mapping[str, int], seconds: Mapping[str, float], rest: float) -> float:
+    """Seconds of a generation: each kind's count times its seconds, and the rest between them.
+
+    Raises KeyError for a kind that was counted and never timed.
+    """
+    return rest + sum(count * seconds[kind] for kind, count in counts.items())
+
+
+def rejection(reference: Sequence[Watched], candidate: Sequence[Watched]) -> str:
+    """Why a block does not count, or nothing; of its turns' telemetry (Telemetry.result)."""
+    for turn in (*reference, *candidate):
+        if slowed := SLOWED.intersection(turn.get("throttle", ())):
+            return f"the GPU was slowed down: {', '.join(sorted(slowed))}"
+        if turn.get("foreign_processes"):
+            return f"{turn['foreign_processes']:.0f} foreign processes were on the GPU"
+    sides = (reference, candidate)
+    clocks = [[turn["sm_clock_mhz"] for turn in s if "sm_clock_mhz" in turn] for s in sides]
+    if all(clocks):
+        low, high = sorted(median(side) for side in clocks)
+        if high > (1 + CLOCKS) * low:
+            return f"the sides ran at different clocks: {low:.0f} and {high:.0f} MHz"
+    return ""
+
+
+def _half_width(blocks: Sequence[Block]) -> float:
+    found = estimate(accepted(blocks), CONFIDENCE)
+    return (found.high - found.low) / 2
+
+
+def _block(reference: Side, candidate: Side, number: int, pids: Iterable[int]) -> Block:
+    """ABBA; every second block BAAB."""
+    first, second = (reference, candidate) if number % 2 == 0 else (candidate, reference)
+    turns = [(side, _turn(side, pids)) for side in (first, second, second, first)]
+    own, other = ([turn for side, turn in turns if side is one] for one in (reference, candidate))
+    return {
+        "reference": [seconds for seconds, _ in own],
+        "candidate": [seconds for seconds, _ in other],
+        "rejected": rejection([seen for _, seen in own], [seen for _, seen in other]),
+    }
+
+
+def _turn(side: Side, pids: Iterable[int]) -> tuple[float, Watched]:
+    with Telemetry(side.gpu, [side.worker.pid], pids) as telemetry:
+        seconds = side.worker.calls()
+    return composed(side.samples[-1]["calls"], seconds, _rest(side.samples)), telemetry.result()
+
+
+def _rest(samples: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of a generation that no stage has."""
+    found = [s["seconds"] - sum(map(sum, s["stages"].values())) for s in samples]
+    return max(0.0, float(median(found)))
