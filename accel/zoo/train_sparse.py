@@ -56,7 +56,7 @@ def main() -> None:
     ).to(plan.device)
     student = copy.deepcopy(teacher)
     two_of_four.make_trainable(student)
-    training = Training("sparse", student, plan, peak=5e-4)
+    training = Training("sparse", student, plan, peak=1e-3)
     check_masks(student, teacher)
     seeds = scene_seeds(plan, training.step)
     bank = Bank(plan)
