@@ -257,9 +257,9 @@ def test_a_failed_case_is_no_pass(run, tiny_folder, local, tmp_path, capsys):
 
 
 def test_refresh_from_a_run_takes_no_request(run, capsys):
-    asked_for = ["--steps", "3", "--methods", "reference"]
+    asked_for = ["--steps", "3", "--methods", "reference", "--vram-cap", "8"]
     assert main(["refresh", "svd", "--from", str(run), *asked_for]) == 2
-    assert "leave out --methods, --steps" in capsys.readouterr().err
+    assert "leave out --methods, --vram-cap, --steps" in capsys.readouterr().err
 
 
 def test_a_defect_has_an_exit_code_of_its_own(monkeypatch, capsys):
