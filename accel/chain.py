@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
-from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request
+from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request, Weights
 from accel.errors import InvalidRequestError, NotSupportedError
 from accel.limits import family
 
@@ -59,6 +59,9 @@ class Chain(Method):
     def must_fail(self) -> tuple[Status, ...]:
         """What one part ruins, the others do not mend."""
         return tuple(dict.fromkeys(s for method in self.methods for s in method.must_fail()))
+
+    def may_fail(self, weights: Weights) -> tuple[Status, ...]:
+        return tuple(dict.fromkeys(s for m in self.methods for s in m.may_fail(weights)))
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)

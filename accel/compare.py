@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from accel.baselines import find, read
 from accel.core import Method, Record
@@ -79,8 +80,15 @@ def judge_of(
     record: Record, method: Method, baseline: Record | None, against: str = "the baseline"
 ) -> Verdict:
     """The verdict on a record by its method's word. against: what messages call `baseline`."""
-    claims, must_fail = method.claims(record.asked), method.must_fail()
-    return judge(record, baseline, claims, against=against, must_fail=must_fail)
+    weights: Any = record.group.rpartition(".")[2]
+    return judge(
+        record,
+        baseline,
+        method.claims(record.asked),
+        against=against,
+        must_fail=method.must_fail(),
+        may_fail=method.may_fail(weights),
+    )
 
 
 def compare_runs(old: Path, new: Path, method_of: MethodOf = method_of) -> list[Verdict]:

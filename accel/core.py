@@ -165,6 +165,13 @@ class Method(ABC):
         """
         return ()
 
+    def may_fail(self, weights: Weights) -> tuple[Status, ...]:
+        """Verdicts on its quality that were published of it with such weights.
+
+        One of them is then "as expected"; anything else is judged as ever.
+        """
+        return ()
+
     def refuses(self, pipeline: Pipeline) -> str | None:
         """Why this pipeline cannot be accelerated so, or None."""
         return None

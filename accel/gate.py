@@ -50,16 +50,18 @@ def judge(
     limits: tuple[Limit, ...] = LIMITS,
     against: str = "the baseline",
     must_fail: Sequence[Status] = (),
+    may_fail: Sequence[Status] = (),
 ) -> Verdict:
-    """The verdict on a record. against: what messages call `baseline`. must_fail: Method's."""
+    """The verdict on a record. against: what messages call `baseline`. The last two: Method's."""
     bound = binding(record, claims)
     checks = [
         *_collapse(record),
         *(keeps(record, claim) for claim in bound),
         *_gate_zero(record, {claim.metric for claim in bound}),
     ]
-    declared = must_fail if is_judged(record) and not broken(record.reference) else ()
-    checks = as_expected(checks, declared) if declared else checks
+    able = is_judged(record) and not broken(record.reference)
+    declared = (must_fail or may_fail) if able else ()
+    checks = as_expected(checks, declared, must=bool(must_fail)) if declared else checks
     checks += (*_growth(record), *_blocks(record), *_compare(record, baseline, limits, against))
     if found := broken(record.metrics) or broken(record.reference):
         checks = [check for check in checks if check.family != "quality"]

@@ -1,6 +1,9 @@
 """Methods that declare their failure: what the gate makes of a ruin, and of a surprise."""
 
+import pytest
+
 from accel.gate import judge
+from accel.methods import parse
 from tests.examples import QUALITY, failing, record
 
 RUIN = ("collapsed", "regressed")
@@ -54,3 +57,30 @@ def test_what_is_not_judged_must_not_fail():
     changes = {"group": "svd.untrained"}
     verdict = judge(record(**changes), record(**changes), must_fail=RUIN)
     assert verdict.status == "pass"
+
+
+def test_a_ruin_that_may_be_is_as_expected_and_a_pass_is_a_pass():
+    bad = record(BAD)
+    assert judge(bad, bad, may_fail=("collapsed",)).status == "as expected"
+    assert judge(record(), record(), may_fail=("collapsed",)).status == "pass"
+
+
+def test_another_failure_than_the_one_that_may_be_is_judged_as_ever():
+    assert failing(judge(record(BAD), record(BAD), may_fail=("regressed",))) == {
+        "clip": "regressed", "motion_class": "collapsed"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "declared"),
+    [
+        ("fewer_steps:4", "pretrained", ("collapsed",)),
+        ("fewer_steps:4", "mini", ()),
+        ("fewer_steps:10", "pretrained", ()),
+        ("distilled", "pretrained", ("regressed",)),
+        ("distilled", "mini", ()),
+        ("fewer_steps:4+int8_weight_only", "pretrained", ("collapsed",)),
+    ],
+)
+def test_what_was_published_of_real_weights_is_declared_for_them_alone(text, weights, declared):
+    assert parse(text).may_fail(weights) == declared

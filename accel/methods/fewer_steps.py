@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from accel.core import Claim, Counters, Fidelity, Method, Request
+from accel.core import Claim, Counters, Fidelity, Method, Request, Weights
 from accel.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
+    from accel.verdict import Status
 
 __all__ = ["UNGUIDED", "FewerSteps", "nearness", "speed"]
 
@@ -56,6 +57,10 @@ class FewerSteps(Method):
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Speed by the request's steps; nearness to the reference by the step count."""
         return (speed(request, self.steps), *nearness(self.steps))
+
+    def may_fail(self, weights: Weights) -> tuple[Status, ...]:
+        """In a published comparison SVD stood still at 4 steps (Hauryk 2026, M3); mini moves."""
+        return ("collapsed",) if weights == "pretrained" and self.steps <= 4 else ()
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if self.steps < pipeline.request.steps:
