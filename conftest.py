@@ -18,6 +18,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting a worker fails the test."""
-    from accel.runner import Bench
 
-    monkeypatch.setattr(Bench, "_worker", lambda self, case: pytest.fail("a worker was started"))
+    def fail(*arguments: object) -> None:
+        pytest.fail("a worker was started")
+
+    monkeypatch.setattr("accel.launch.Worker", fail)

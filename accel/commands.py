@@ -17,11 +17,12 @@ from accel import compare as comparing
 from accel.cases import REQUEST_OPTIONS, cases_of
 from accel.core import Case, Record
 from accel.errors import InvalidRequestError
+from accel.launch import Options
 from accel.methods import METHODS, method_of
 from accel.models import MODELS, WEIGHTS
 from accel.models.images import image_array, inputs, photo_names
 from accel.plugin import gpu_count
-from accel.runner import Bench, Options
+from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
 
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]

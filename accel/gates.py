@@ -13,8 +13,9 @@ from accel import baselines
 from accel.compare import judge_of
 from accel.core import Case, Method
 from accel.errors import AccelError
+from accel.launch import Options
 from accel.models import default_request
-from accel.runner import Bench, Options
+from accel.runner import Bench
 from accel.runs import RunFolder
 from accel.verdict import Family, Verdict
 

@@ -7,45 +7,24 @@ worker of its own; the reference's worker stays for the next candidate. Compare 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from accel import turns
-from accel.core import Case, Record, Request
+from accel.core import Case, Record
 from accel.environment import run_identity
 from accel.errors import AccelError, GpuBusyError, InvalidRequestError, MissingWeightsError
+from accel.launch import Launcher, Options, Progress, inputs_of
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
-from accel.models.images import inputs
-from accel.pool import Worker
 from accel.recording import digest_of, record_of
 from accel.runs import RunFolder
 from accel.side import Side
 from accel.summary import Samples
-from accel.telemetry import Telemetry
 
-__all__ = ["Bench", "Options", "reference_of"]
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How cases are measured.
-
-    pairs: generations of each side, at least 1, taking turns. blocks: at most so many of single
-    calls after them, which then tell the speed-up (accel.turns); 0 for none. device: "cpu", or
-    None for a GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one
-    answer of a worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
-    """
-
-    pairs: int = 3
-    blocks: int = 0
-    device: str | None = None
-    clip: str = "mini"
-    timeout: float = 900.0
+__all__ = ["Bench", "reference_of"]
 
 
 def reference_of(case: Case) -> Case:
@@ -64,10 +43,10 @@ class Bench:
     ) -> None:
         self.folder, self.options, self.progress = folder, options or Options(), progress
         self.identity = run_identity()
-        self._lock = GpuLock(self.options.device)
+        lock = GpuLock(self.options.device)
+        self._launcher = Launcher(folder, self.options, progress, lock)
         self._reference: Side | None = None
         self._refused: dict[Case, AccelError] = {}
-        self._pids: set[int] = set()
         self._paths: set[str | None] = set()
 
     def __enter__(self) -> Self:
@@ -87,7 +66,7 @@ class Bench:
         pending = [case for case in cases if folder.record(case) is None]
         if not pending:
             return 0
-        further = len(_inputs(pending[0])) - 1
+        further = len(inputs_of(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
         alone = 0 if candidates else options.pairs
         each = 3 + 2 * options.pairs + bool(options.blocks) + further
@@ -132,7 +111,7 @@ class Bench:
     def close(self) -> None:
         """End the reference's worker, and let others have the GPU."""
         self._end_reference()
-        self._lock.release()
+        self._launcher.lock.release()
 
     def _end_reference(self) -> None:
         if self._reference is not None:
@@ -142,26 +121,28 @@ class Bench:
     def _measure(self, case: Case, reference: Side) -> Record:
         if case.is_reference:
             for done in range(len(reference.samples), self.options.pairs):
-                self._generate(reference, f"{case.id}: {done + 1} of {self.options.pairs}")
-            self._generate_further(reference)
+                label = f"{case.id}: {done + 1} of {self.options.pairs}"
+                self._launcher.generate(reference, label)
+            self._launcher.generate_further(reference)
             return self._record(reference, reference, reference.samples)
-        with self._worker(case) as worker:
-            side = self._start(case, worker, reference.inputs)
+        side = self._launcher.side(case, reference.inputs)
+        with side.worker:
             first = len(reference.samples)
             for pair in range(self.options.pairs):
                 order = (reference, side) if pair % 2 == 0 else (side, reference)
                 for turn in order:
-                    self._generate(turn, f"{case.id}: pair {pair + 1} of {self.options.pairs}")
+                    label = f"{case.id}: pair {pair + 1} of {self.options.pairs}"
+                    self._launcher.generate(turn, label)
             blocks = self._blocks(reference, side)
             for turn in (reference, side):
-                self._generate_further(turn)
+                self._launcher.generate_further(turn)
         return self._record(side, reference, reference.samples[first:], blocks)
 
     def _blocks(self, reference: Side, side: Side) -> list[turns.Block]:
         if not self.options.blocks:
             return []
         self.progress(f"{side.case.id}: single calls in turns ({side.case.method.slug})")
-        return turns.measure(reference, side, self.options.blocks, self._pids)
+        return turns.measure(reference, side, self.options.blocks, self._launcher.pids)
 
     def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked
@@ -171,49 +152,12 @@ class Bench:
         if self._reference is not None and self._reference.case != case:
             self._end_reference()
         if self._reference is None:
-            self._lock.take()
-            worker = self._worker(case)
             try:
-                self._reference = self._start(case, worker, _inputs(case))
-            except BaseException as error:
-                worker.close()
-                if isinstance(error, InvalidRequestError | MissingWeightsError):
-                    self._refused[case] = error
+                self._reference = self._launcher.side(case, inputs_of(case))
+            except (InvalidRequestError, MissingWeightsError) as error:
+                self._refused[case] = error
                 raise
         return self._reference
-
-    def _worker(self, case: Case) -> Worker:
-        worker = Worker(self.folder.log(case), self.options.timeout, self.options.device)
-        self._pids.add(worker.pid)
-        return worker
-
-    def _start(self, case: Case, worker: Worker, inputs: list[Request]) -> Side:
-        """Stages load and apply, and the warm-up, with the first input."""
-        side = Side(case, worker, inputs)
-        self.progress(f"{case.id}: loading {case.model} {case.weights}")
-        loaded = worker.load(replace(case, request=inputs[0]))
-        side.fingerprint = loaded["fingerprint"]
-        self._lock.check(side.gpu)
-        applied = worker.apply(case.method)
-        side.expected = applied["expected"]
-        side.fingerprint["tf32"] = applied["tf32"]
-        self.progress(f"{case.id}: warming up")
-        warm = worker.warm()
-        side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}
-        return side
-
-    def _generate(self, side: Side, label: str) -> None:
-        """One measured generation of the first input."""
-        self.progress(f"{label} ({side.case.method.slug})")
-        with Telemetry(side.gpu, [side.worker.pid], self._pids) as telemetry:
-            sample = side.generate(0, self.folder)
-        side.samples.append({**sample, "telemetry": telemetry.result()})
-
-    def _generate_further(self, side: Side) -> None:
-        """Every other input once, for its quality alone; the reference's serve all candidates."""
-        for index in range(side.videos, len(side.inputs)):
-            self.progress(f"{side.case.id}: input {index + 1} of {len(side.inputs)}")
-            side.generate(index, self.folder)
 
     def _record(
         self, side: Side, reference: Side, pairs: Samples, blocks: Sequence[turns.Block] = ()
@@ -221,7 +165,7 @@ class Bench:
         """Scores both sides' videos, and writes all down."""
         self.progress(f"{side.case.id}: scoring")
         for one in (reference, side):
-            one.score(reference, self.folder, self.options.clip)
+            one.score(reference, self.options.clip)
         side.check_difference(reference)
         run = {**self.identity, "options": self._lasting_options}
         return record_of(side, reference, pairs, blocks, run, self.options.clip)
@@ -254,9 +198,3 @@ class Bench:
                 f"{case.request.image} is another picture than {self.folder.path} was measured "
                 "with; choose another folder"
             )
-
-
-def _inputs(case: Case) -> list[Request]:
-    """Of a case whose quality is not judged the first one: the others would tell nothing."""
-    found = inputs(case.request)
-    return found if case.judged else found[:1]

@@ -20,13 +20,15 @@ __all__ = ["Side"]
 class Side:
     """One loaded, edited and warm worker, and what was measured of it so far.
 
-    inputs: at least one; time and memory are the first one's. videos: how many of them were
-    generated. rows: the scores of each input's video, none of a case that is not judged.
+    inputs: at least one; time and memory are the first one's. folder: takes its videos. videos:
+    how many of them were generated. rows: the scores of each input's video, none of a case that is
+    not judged.
     """
 
     case: Case
     worker: Worker
     inputs: list[Request]
+    folder: RunFolder
     fingerprint: dict[str, Any] = field(default_factory=dict)
     preparation: dict[str, float] = field(default_factory=dict)
     expected: Counters = field(default_factory=dict)
@@ -51,31 +53,31 @@ class Side:
         names = [input_name(request.image, request.seed) for request in self.inputs]
         return quality_metrics(self.rows, names)
 
-    def generate(self, index: int, folder: RunFolder) -> dict[str, Any]:
+    def generate(self, index: int) -> dict[str, Any]:
         """The sample of one generation of one input; of a judged one the first keeps its frames.
 
         Raises NoEffectError as `check_counters` does.
         """
         kept = self.case.judged and index == self.videos
-        frames = folder.frames_path(self.case, index) if kept else None
+        frames = self.folder.frames_path(self.case, index) if kept else None
         answer = self.worker.generate(self.inputs[index], frames)
         self.videos = max(self.videos, index + 1)
         self.counters = answer["counters"]
         self.check_counters()
         return dict(answer["sample"])
 
-    def score(self, reference: Side, folder: RunFolder, clip: str) -> None:
+    def score(self, reference: Side, clip: str) -> None:
         """Fill in `rows`: each video by itself and beside the reference's of the same input."""
         if self.case.judged and not self.rows:
             places = range(len(self.inputs))
-            self.rows = [self._scores(reference, folder, clip, place) for place in places]
+            self.rows = [self._scores(reference, clip, place) for place in places]
 
-    def _scores(self, reference: Side, folder: RunFolder, clip: str, index: int) -> Metrics:
+    def _scores(self, reference: Side, clip: str, index: int) -> Metrics:
         import numpy as np
 
         from accel.metrics import score
 
-        video, beside = folder.frames(self.case, index), folder.frames(reference.case, index)
+        video, beside = (one.folder.frames(one.case, index) for one in (self, reference))
         request = self.inputs[index]
         image = image_array(request.image, request.width, request.height)
         sound = bool(np.isfinite(beside).all()) and self is not reference

@@ -18,7 +18,9 @@ class LocalWorker:
 
     alive = True
 
-    def __init__(self, log: Path, timeout: float, device: str | None = None) -> None:
+    def __init__(
+        self, log: Path, timeout: float, device: str | None = None, start: object = None
+    ) -> None:
         self.session, self.pid = Session(device or "auto"), os.getpid()
 
     def __enter__(self) -> LocalWorker:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from accel.__main__ import main, parser
 from accel.baselines import read, write_file
+from accel.launch import Launcher
 from accel.methods import METHODS
-from accel.runner import Bench
 from tests.asking import CASE, GROUP, REFERENCE, asked, record_path
 from tests.examples import changed
 from tests.local_worker import LocalWorker
@@ -46,7 +46,7 @@ def run(finished, tmp_path):
 @pytest.fixture
 def local(monkeypatch):
     """Workers in this process, and the planted methods by name."""
-    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
     monkeypatch.setitem(METHODS, "planted", ("tests.planted:Planted", "harm on purpose"))
 
 
@@ -176,7 +176,7 @@ def test_an_interrupted_run_says_how_to_go_on(run, tiny_folder, local, monkeypat
 
     record_path(run).unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(Bench, "_generate", interrupted)
+        patch.setattr(Launcher, "generate", interrupted)
         assert main(asked(tiny_folder, run)) == 130
     assert "the same command with --out resumes it" in capsys.readouterr().err
     assert record_path(run, REFERENCE).exists()

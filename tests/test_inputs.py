@@ -9,11 +9,12 @@ from PIL import Image
 
 from accel.core import Case
 from accel.gate import judge
+from accel.launch import Options
 from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.models.images import image_digest
-from accel.runner import Bench, Options
+from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.local_worker import LocalWorker
 from tests.planted import Planted
@@ -50,7 +51,7 @@ def run(case, tmp_path_factory):
 
     steps = Bench.steps(cases, folder, OPTIONS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("accel.runner.Worker", Counting)
+        patch.setattr("accel.launch.Worker", Counting)
         with Bench(folder, OPTIONS, told.append) as bench:
             bench.run(cases)
     return folder, cases, told, steps, generated
@@ -134,14 +135,14 @@ def test_counters_are_checked_for_every_input(case, tmp_path, monkeypatch):
                 answer["counters"]["denoiser_calls"] = 3
             return answer
 
-    monkeypatch.setattr("accel.runner.Worker", Off)
+    monkeypatch.setattr("accel.launch.Worker", Off)
     with Bench(RunFolder(tmp_path), OPTIONS, lambda text: None) as bench:
         bench.run([case])
         assert "denoiser_calls is 3, expected 2" in bench.folder.failures()[case.id]
 
 
 def test_what_nobody_judges_is_generated_once(case, tmp_path, monkeypatch):
-    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
     unjudged = replace(case, request=replace(case.request, latents_only=True))
     assert Bench.steps([unjudged], RunFolder(tmp_path), OPTIONS) == 8
     with Bench(RunFolder(tmp_path), OPTIONS, lambda text: None) as bench:

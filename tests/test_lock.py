@@ -12,10 +12,11 @@ from accel import lock
 from accel.__main__ import main
 from accel.core import Case
 from accel.errors import GpuBusyError, InvalidRequestError, OutputError
+from accel.launch import Options
 from accel.lock import GpuLock, hold
 from accel.methods import parse
 from accel.models import default_request
-from accel.runner import Bench, Options
+from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.asking import asked
 from tests.fake_nvml import GPUS, install
@@ -131,7 +132,7 @@ def test_a_bench_starts_no_worker_on_a_busy_gpu(holder, tmp_path, tiny_folder, n
 def test_a_bench_holds_it_until_it_is_closed(tmp_path, tiny_folder, monkeypatch):
     """With the worker on the CPU, for there is no GPU."""
     monkeypatch.setattr(
-        "accel.runner.Worker", lambda log, timeout, device: LocalWorker(log, timeout, "cpu")
+        "accel.launch.Worker", lambda log, timeout, device, start: LocalWorker(log, timeout, "cpu")
     )
     request = default_request("svd", "mini", frames=4, steps=3)
     case = Case("svd", "pretrained", request, parse("fewer_steps:2"), str(tiny_folder))

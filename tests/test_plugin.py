@@ -97,7 +97,7 @@ def gated(pytester, tiny_folder, monkeypatch):
     """A project with gates; the networks are imported before, as pytester forgets its imports."""
     monkeypatch.setenv("ACCEL_CACHE", str(CACHE))
     metrics.fingerprint()
-    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
     pytester.makepyfile(GATED.format(path=str(tiny_folder)))
     return pytester
 

@@ -20,10 +20,11 @@ from accel.errors import (
     WorkerTimeoutError,
 )
 from accel.gate import judge
+from accel.launch import Options
 from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
-from accel.runner import Bench, Options, reference_of
+from accel.runner import Bench, reference_of
 from accel.runs import RunFolder
 from tests.local_worker import LocalWorker
 from tests.planted import Planted
@@ -99,8 +100,7 @@ def test_stages_sum_to_no_more_than_the_whole(record):
         assert sum(sum(times) for times in sample["stages"].values()) <= sample["seconds"]
 
 
-def test_what_was_measured_is_not_measured_again(bench, record, case_of, monkeypatch):
-    monkeypatch.setattr(bench, "_worker", lambda case: pytest.fail("a worker was started"))
+def test_what_was_measured_is_not_measured_again(bench, record, case_of, monkeypatch, no_worker):
     monkeypatch.setattr(bench, "_resident", lambda case: pytest.fail("a worker was started"))
     assert bench.measure(case_of(parse("int8_weight_only"))) == bench.folder.record(
         case_of(parse("int8_weight_only"))
@@ -136,7 +136,7 @@ def test_a_run_is_not_resumed_with_other_options(bench, record, case_of):
 
 
 def test_a_run_is_not_resumed_with_another_picture_of_that_name(tmp_path, case_of, monkeypatch):
-    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
     picture = tmp_path / "picture.png"
     Image.new("RGB", (64, 64), "teal").save(picture)
     case = case_of(parse("fewer_steps:2"), replace(REQUEST, image=str(picture)))

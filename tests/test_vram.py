@@ -14,11 +14,12 @@ from accel.commands import _case_of
 from accel.core import Case
 from accel.errors import BaselineError, InvalidRequestError
 from accel.identity import incomparable
+from accel.launch import Options
 from accel.methods import parse
 from accel.methods.fewer_steps import FewerSteps
 from accel.models import default_request
 from accel.models.svd import Pipeline
-from accel.runner import Bench, Options, reference_of
+from accel.runner import Bench, reference_of
 from accel.runs import RunFolder
 from accel.vram import GIB, check_cap, limit, out_of_memory
 from accel.worker import Session
@@ -73,8 +74,8 @@ def crowded(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     monkeypatch.setattr(Session, "load", loading)
     monkeypatch.setattr("accel.worker.limit", lambda device, gib: limit("cuda", gib))
     monkeypatch.setattr(Pipeline, "_generate", generating)
-    monkeypatch.setattr("accel.runner.Worker", LocalWorker)
-    monkeypatch.setattr(commands, "gpu_count", lambda: 1)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
+    monkeypatch.setattr("accel.cases.gpu_count", lambda: 1)
     monkeypatch.setattr(commands, "_check_resumed", lambda *_: None)
     return card
 

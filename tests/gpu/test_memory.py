@@ -3,9 +3,10 @@
 import pytest
 
 from accel.core import Case
+from accel.launch import Options
 from accel.methods import parse
 from accel.models import default_request
-from accel.runner import Bench, Options
+from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.planted import Planted
 

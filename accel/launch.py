@@ -1,0 +1,96 @@
+"""Sides are started and made to generate here, for whoever lets two of them take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from accel.core import Case, Request
+from accel.lock import GpuLock
+from accel.models.images import inputs
+from accel.pool import Start, Worker
+from accel.runs import RunFolder
+from accel.side import Side
+from accel.telemetry import Telemetry
+
+__all__ = ["Launcher", "Options", "Progress", "inputs_of"]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How cases are measured.
+
+    pairs: generations of each side, at least 1, taking turns. blocks: at most so many of single
+    calls after them, which then tell the speed-up (accel.turns); 0 for none. device: "cpu", or
+    None for a GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one
+    answer of a worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
+    """
+
+    pairs: int = 3
+    blocks: int = 0
+    device: str | None = None
+    clip: str = "mini"
+    timeout: float = 900.0
+
+
+@dataclass
+class Launcher:
+    """Starts sides whose frames and logs go to one folder.
+
+    start: what starts a worker's process; None forks one of this accel. pids: of all workers of the
+    run, which are not foreign to each other; launchers of one run share them, and the lock.
+    """
+
+    folder: RunFolder
+    options: Options
+    progress: Progress
+    lock: GpuLock
+    start: Start | None = None
+    pids: set[int] = field(default_factory=set)
+
+    def side(self, case: Case, asked: list[Request]) -> Side:
+        """Stages load and apply, and the warm-up, with the first input."""
+        self.lock.take()
+        options = self.options
+        worker = Worker(self.folder.log(case), options.timeout, options.device, self.start)
+        self.pids.add(worker.pid)
+        try:
+            return self._prepared(Side(case, worker, asked, self.folder))
+        except BaseException:
+            worker.close()
+            raise
+
+    def _prepared(self, side: Side) -> Side:
+        case, worker = side.case, side.worker
+        self.progress(f"{case.id}: loading {case.model} {case.weights}")
+        loaded = worker.load(replace(case, request=side.inputs[0]))
+        side.fingerprint = loaded["fingerprint"]
+        self.lock.check(side.gpu)
+        applied = worker.apply(case.method)
+        side.expected = applied["expected"]
+        side.fingerprint["tf32"] = applied["tf32"]
+        self.progress(f"{case.id}: warming up")
+        warm = worker.warm()
+        side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}
+        return side
+
+    def generate(self, side: Side, label: str) -> None:
+        """One measured generation of the first input."""
+        self.progress(f"{label} ({side.case.method.slug})")
+        with Telemetry(side.gpu, [side.worker.pid], self.pids) as telemetry:
+            sample = side.generate(0)
+        side.samples.append({**sample, "telemetry": telemetry.result()})
+
+    def generate_further(self, side: Side) -> None:
+        """Every other input once, for its quality alone."""
+        for index in range(side.videos, len(side.inputs)):
+            self.progress(f"{side.case.id}: input {index + 1} of {len(side.inputs)}")
+            side.generate(index)
+
+
+def inputs_of(case: Case) -> list[Request]:
+    """Of a case whose quality is not judged the first one: the others would tell nothing."""
+    found = inputs(case.request)
+    return found if case.judged else found[:1]
