@@ -213,8 +213,7 @@ def _present(
     records = folder.records(cases)
     verdicts = {v.record.case: v.status for v in comparing.judge_all(records, root)}
     measured = [case for case in cases if case.judged and folder.record(case)]
-    paths = {case.id: folder.frames_path(case) for case in measured}
-    frames = {case: path for case, path in paths.items() if path.is_file()}
+    frames = {case.id: path for case in measured if (path := folder.kept_frames(case))}
     request = inputs(cases[0].request)[0]
     image = image_array(request.image, request.width, request.height)
     for path in write_report(folder.path, records, frames, image, verdicts, failures):

@@ -29,7 +29,8 @@ class Gate:
     """Cases are measured into `folder` (one that was measured there is not measured again).
 
     On a CPU one generation of each side is enough: seconds are not judged there, and quality,
-    counters and memory do not vary. baselines: folder that accepted records lie in.
+    counters and memory do not vary. baselines: folder that accepted records lie in. part: as of a
+    RunFolder.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Gate:
         pairs: int = 3,
         blocks: int = 0,
         allow_inconclusive: bool = False,
+        part: str = "",
     ) -> None:
-        self.folder, self.baselines = RunFolder(folder), baselines
+        self.folder, self.baselines = RunFolder(folder, part), baselines
         self.pairs, self.blocks = pairs, blocks
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
         self._benches: dict[tuple[str, str | None], Bench] = {}
@@ -107,17 +109,18 @@ class Gate:
         if key not in self._benches:
             often = (1, 0) if device == "cpu" else (self.pairs, self.blocks)
             options = Options(*often, device=device)
-            self._benches[key] = Bench(RunFolder(self._folder(device, case.path)), options)
+            self._benches[key] = Bench(self._folder(device, case.path), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)
         return judge_of(record, case.method, baseline)
 
-    def _folder(self, device: str, path: str | None) -> Path:
+    def _folder(self, device: str, path: str | None) -> RunFolder:
         """Ids do not tell the folder of the weights, so that each has a run folder of its own."""
-        if path is None:
-            return self.folder.path / device
-        digest = sha256(str(Path(path).resolve()).encode()).hexdigest()
-        return self.folder.path / f"{device}-{Path(path).name}-{digest[:8]}"
+        name = device
+        if path is not None:
+            digest = sha256(str(Path(path).resolve()).encode()).hexdigest()
+            name = f"{device}-{Path(path).name}-{digest[:8]}"
+        return RunFolder(self.folder.path / name, self.folder.part)
 
     def _fail_unless_good(self, verdict: Verdict, checks: tuple[Any, ...]) -> None:
         bad = [f"{c.status}: {c.message}" for c in checks if c.status in self.failing]

@@ -4,8 +4,8 @@
         gate.check(Int8WeightOnly(), model="svd", weights="mini")
 
 `pytest -m gpu` runs the gates that need a GPU; without one they are skipped with the reason, or
-fail under --require-gpu. Records stay in the folder of --accel-out, and cases that have a record
-there are not measured again.
+fail under --require-gpu. `pytest -m gpu -n auto` puts a worker of pytest-xdist on each GPU. Records
+stay in the folder of --accel-out, and cases that have a record there are not measured again.
 """
 
 from __future__ import annotations
@@ -43,6 +43,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
+    from accel.spread import place
+
+    place(config)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """As many workers as GPUs for `-m gpu -n auto`; xdist's own number otherwise."""
+    from accel.spread import wants_gpus
+
+    return gpu_count() if wants_gpus(config) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole cases at a time for `-m gpu -n N`, unless --dist asks for something else."""
+    from accel.spread import scheduler, wants_gpus
+
+    if wants_gpus(config) and config.getoption("dist") == "load":
+        return scheduler(config, log)
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    from accel.spread import sort, wants_gpus
+
+    if hasattr(config, "workerinput") and wants_gpus(config):
+        sort(items, _baselines(config), config.getoption("--accel-pairs"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -62,15 +90,23 @@ def gate(
     from accel.gates import Gate
 
     option: Any = request.config.getoption
+    part = getattr(request.config, "workerinput", {}).get("workerid", "")
+    base = tmp_path_factory.getbasetemp()
     gates = Gate(
-        folder=option("--accel-out") or tmp_path_factory.mktemp("accel"),
-        baselines=option("--accel-baselines") or request.config.rootpath / "baselines",
+        folder=option("--accel-out") or (base.parent if part else base) / "accel",
+        baselines=_baselines(request.config),
         pairs=option("--accel-pairs"),
         blocks=option("--accel-blocks"),
         allow_inconclusive=option("--allow-inconclusive"),
+        part=part,
     )
     with gates:
         yield gates
+
+
+def _baselines(config: pytest.Config) -> Path:
+    given: Path | None = config.getoption("--accel-baselines")
+    return given or config.rootpath / "baselines"
 
 
 def gpu_count() -> int:

@@ -5,12 +5,18 @@
 <folder>/frames/<group>/<case id>.<n>.npy  ... of further inputs, n from 1
 <folder>/failures.json                     cases that failed, with their errors
 <folder>/logs/                             what the workers printed
+
+Several processes may share a folder, each as a `part` of the run: a record stands for itself, but
+frames are scored against the reference of the same process, so that each part has its own
+`frames-<part>` and `logs-<part>`. Files appear whole, and failures are changed under a lock.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +39,17 @@ def default_folder(group: str) -> Path:
 
 
 class RunFolder:
-    """Opens or creates the folder. Raises OutputError if it cannot be written to."""
+    """Opens or creates the folder. Raises OutputError if it cannot be written to.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    part: name of this process among several that share the folder.
+    """
+
+    def __init__(self, path: Path, part: str = "") -> None:
+        self.path, self.part = path, part
+        suffix = f"-{part}" if part else ""
+        self._frames, self._logs = f"frames{suffix}", f"logs{suffix}"
         try:
-            for name in ("records", "frames", "logs"):
+            for name in ("records", self._frames, self._logs):
                 (path / name).mkdir(parents=True, exist_ok=True)
             probe = path / ".writable"
             probe.touch()
@@ -77,16 +88,20 @@ class RunFolder:
     def write(self, case: Case, record: Record) -> None:
         """Keep a record; the case's earlier failure is forgotten."""
         baselines.write_file(record, self._record_path(case))
-        failures = self.failures()
-        if failures.pop(case.id, None) is not None:
-            self._write_failures(failures)
+        if case.id in self.failures():
+            with self._changing_failures() as failures:
+                failures.pop(case.id, None)
 
     def frames_path(self, case: Case, index: int = 0) -> Path:
-        """index: of the input, from 0."""
+        """Where this part of the run writes a video. index: of the input, from 0."""
         name = f"{case.id}.{index}.npy" if index else f"{case.id}.npy"
-        path = self.path / "frames" / case.group / name
+        path = self.path / self._frames / case.group / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def kept_frames(self, case: Case) -> Path | None:
+        """The first input's video's file, whichever part wrote it, or None."""
+        return next(iter(sorted(self.path.glob(f"frames*/{case.group}/{case.id}.npy"))), None)
 
     def frames(self, case: Case, index: int = 0) -> NDArray[np.float32]:
         """The video of a judged case: [T, H, W, 3], nominally in [0, 1], perhaps not finite."""
@@ -94,7 +109,7 @@ class RunFolder:
         return video.astype(np.float32)
 
     def log(self, case: Case) -> Path:
-        return self.path / "logs" / f"{case.group}.{case.id}.log"
+        return self.path / self._logs / f"{case.group}.{case.id}.log"
 
     def failures(self) -> dict[str, str]:
         """Case id -> error of every case that failed and was not measured since."""
@@ -106,12 +121,19 @@ class RunFolder:
 
     def fail(self, case: Case, error: str) -> None:
         """Keep the error of a case."""
-        self._write_failures({**self.failures(), case.id: error})
+        with self._changing_failures() as failures:
+            failures[case.id] = error
 
     def _record_path(self, case: Case) -> Path:
         return self.path / "records" / case.group / f"{case.id}.json"
 
-    def _write_failures(self, failures: dict[str, str]) -> None:
-        draft = self.path / "failures.part"
-        draft.write_text(json.dumps(failures, indent=2, sort_keys=True) + "\n")
-        draft.replace(self.path / "failures.json")
+    @contextmanager
+    def _changing_failures(self) -> Iterator[dict[str, str]]:
+        """The failures, to be changed in place; other processes wait until they are written."""
+        with (self.path / "failures.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            failures = self.failures()
+            yield failures
+            draft = self.path / "failures.part"
+            draft.write_text(json.dumps(failures, indent=2, sort_keys=True) + "\n")
+            draft.replace(self.path / "failures.json")

@@ -132,7 +132,7 @@ def _error_type(error: Exception) -> str:
 def _write_frames(video: torch.Tensor, path: Path) -> None:
     """[T, 3, H, W] on any device -> float16 [T, H, W, 3] in a file that is whole or not there."""
     frames = video.permute(0, 2, 3, 1).to("cpu", torch.float16).numpy()
-    temporary = path.with_suffix(".part")
+    temporary = path.with_suffix(f".{os.getpid()}.part")
     with temporary.open("wb") as file:
         np.save(file, frames)
     temporary.replace(path)

@@ -126,3 +126,30 @@ def test_the_gate_fixture(gated):
     shutil.copytree(records.parent, gated.path / "accepted" / "cpu")
     beside = gated.runpytest_inprocess(*kept, "--accel-baselines=accepted")
     beside.assert_outcomes(passed=1, failed=1, deselected=1)
+
+
+SHARED = """
+    def test_it(gate):
+        folder = gate._folder("cpu", None)
+        (folder.path / f"seen-{folder.part}").touch()
+
+    test_again = test_it
+"""
+
+
+@pytest.mark.parametrize("out", [(), ("--accel-out=kept",)])
+def test_workers_share_the_run_folder(pytester, out):
+    """As parts of it, so that each has its frames and all have one another's records."""
+    pytester.makepyfile(SHARED)
+    pytester.runpytest_subprocess(*out, "--basetemp=base", "-n", "2").assert_outcomes(passed=2)
+    (run,) = (pytester.path / "kept" if out else pytester.path / "base").glob("**/cpu")
+    assert {path.name for path in run.glob("*-*")} == {
+        f"{name}-{part}" for name in ("frames", "logs", "seen") for part in ("gw0", "gw1")
+    }
+
+
+def test_a_run_without_workers_is_no_part(pytester):
+    pytester.makepyfile(SHARED)
+    pytester.runpytest_inprocess("--accel-out=kept").assert_outcomes(passed=2)
+    found = {path.name for path in (pytester.path / "kept" / "cpu").iterdir()}
+    assert found == {"frames", "logs", "records", "seen-"}

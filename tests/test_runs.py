@@ -1,5 +1,6 @@
 """The run folder: what was kept is found again, and what is broken names its remedy."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -78,6 +79,34 @@ def test_a_failure_is_kept_until_the_case_is_measured(folder):
     assert folder.failures() == {other.id: ""}
     folder.write(other, record_of(other))
     assert folder.failures() == {}
+
+
+def test_failures_of_many_processes_are_all_kept(tmp_path):
+    """Threads stand for processes: each opens the lock for itself."""
+    cases = [replace(CASE, request=replace(REQUEST, seed=seed)) for seed in range(40)]
+    parts = [RunFolder(tmp_path, f"gw{i}") for i in range(8)]
+
+    def fail(i):
+        parts[i % 8].fail(cases[i], f"error {i}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(fail, range(40)))
+    assert RunFolder(tmp_path).failures() == {c.id: f"error {i}" for i, c in enumerate(cases)}
+
+
+def test_parts_share_records_and_failures_and_keep_their_own_frames(tmp_path):
+    parts = [RunFolder(tmp_path, name) for name in ("gw0", "gw1")]
+    whole, video = RunFolder(tmp_path), np.zeros((2, 8, 8, 3), np.float16)
+    assert whole.kept_frames(CASE) is None
+    np.save(parts[1].frames_path(CASE), video + 1)
+    assert whole.kept_frames(CASE) == parts[1].frames_path(CASE)
+    np.save(parts[0].frames_path(CASE), video)
+    assert [part.frames(CASE).max() for part in parts] == [0, 1]
+    assert parts[0].log(CASE) != parts[1].log(CASE)
+    parts[0].fail(CASE, "first")
+    parts[1].write(CASE, record_of(CASE))
+    assert parts[0].record(CASE) == whole.record(CASE) == record_of(CASE)
+    assert whole.failures() == {}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 0}'])
