@@ -1,4 +1,4 @@
-"""The command line: `accel list | bench | compare | refresh | report | fetch | doctor`."""
+"""The command line: `accel COMMAND`; `accel --help` lists them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ MEASURED_CODES = """\
 exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument or a busy GPU
 (the verdicts decide the exit code of `accel compare`)"""
 
+PROVED_CODES = """\
+exit codes: 0 every check that can be shown here caught its defect, and the healthy cases pass,
+1 not so, 2 a bad argument"""
+
 METHOD_HELP = f"""\
 {fill(f"methods: {', '.join(METHODS)}.", 96)}
 A method's fields follow a colon, in order or by name: fewer_steps:15,
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. An AccelError is one line and code 2."""
     options = parser().parse_args(arguments)
     try:
-        code: int = getattr(import_module("accel.commands"), options.command)(options)
+        code: int = getattr(import_module(options.module), options.command)(options)
     except AccelError as error:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -55,12 +59,14 @@ def parser() -> argparse.ArgumentParser:
         prog="accel",
         description="Accelerations of diffusion models, and the gates that keep them honest.",
     )
+    root.set_defaults(module="accel.commands")
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
     _list(commands)
     _measuring(commands, "bench", "measure methods and show one table of what each did")
     _measuring(commands, "refresh", "accept measured records as the baselines of their cases")
     _compare(commands)
     _advise(commands)
+    _prove(commands)
     _report(commands)
     _fetch(commands)
     _doctor(commands)
@@ -227,6 +233,34 @@ def _bound(text: str) -> tuple[str, float]:
     """`lpips=0.05` as a metric and its bound."""
     metric, _, value = text.partition("=")
     return metric, float(value)
+
+
+def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(
+        commands,
+        "prove",
+        "plant defects, and show that the gate catches each by its own check",
+        PROVED_CODES,
+    )
+    command.set_defaults(module="accel.prove.command")
+    command.add_argument("--model", default="svd", help=" | ".join(MODELS) + " (default: svd)")
+    command.add_argument(
+        "--weights", default="mini", help=" | ".join(WEIGHTS) + " (default: %(default)s)"
+    )
+    command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
+    command.add_argument(
+        "--out",
+        type=Path,
+        help="run folder; one that exists is resumed (default: a new one below runs/)",
+    )
+    command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    command.add_argument(
+        "--repeats",
+        type=int,
+        default=20,
+        help="of the healthy case, for the rate of false alarms (default: %(default)s)",
+    )
+    _requesting(command)
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -18,7 +18,7 @@ from accel.runner import reference_of
 from accel.standard import standard
 from accel.vram import check_cap
 
-__all__ = ["REQUEST_OPTIONS", "cases_of"]
+__all__ = ["REQUEST_OPTIONS", "cases_of", "request_of"]
 
 REQUEST_OPTIONS = (
     "image", "frames", "steps", "seed", "seeds", "fps", "motion_bucket", "min_guidance",
@@ -26,16 +26,21 @@ REQUEST_OPTIONS = (
 )  # fmt: skip
 
 
+def request_of(options: Namespace) -> Request:
+    """The model's own request, with what the options change of it."""
+    given = vars(options)
+    changes = {n: given[n] for n in REQUEST_OPTIONS if given[n] is not None}
+    if options.size:
+        changes |= _size(options.size)
+    return default_request(options.model, options.weights, **changes)
+
+
 def cases_of(options: Namespace) -> Sequence[Case]:
     """The cases that the options of `accel bench` ask for, the reference first.
 
     Raises InvalidRequestError, MissingWeightsError or UnknownNameError for what cannot be measured.
     """
-    given = vars(options)
-    changes = {n: given[n] for n in REQUEST_OPTIONS if given[n] is not None}
-    if options.size:
-        changes |= _size(options.size)
-    request = default_request(options.model, options.weights, **changes)
+    request = request_of(options)
     _check_options(options)
     _check_inputs(request, options.weights)
     if options.methods:

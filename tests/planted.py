@@ -1,4 +1,4 @@
-"""Methods that do harm on purpose: what the gate and the runner must catch."""
+"""Methods whose worker fails: what the runner must survive. Bad videos are in accel.prove."""
 
 from __future__ import annotations
 
@@ -11,50 +11,25 @@ from typing import ClassVar
 
 import torch
 
-from accel.core import Counters, Fidelity, Method
+from accel.core import Fidelity, Method
 from accel.models.svd import Pipeline
 
 
 @dataclass(frozen=True)
 class Planted(Method):
-    """kind: one of EDITS (done to the finished video) or ACTIONS (done while applying).
-
-    seed: of the only videos that an edit is done to; None for all.
-    """
+    """kind: one of ACTIONS, done while applying."""
 
     kind: str
-    seed: int | None = None
 
     name: ClassVar[str] = "planted"
     source: ClassVar[str] = "tests"
     fidelity: ClassVar[Fidelity] = "faithful"
 
-    def expected(self, pipeline: Pipeline) -> Counters:
-        return {"denoiser_calls": 1} if self.kind == "nothing" else {}
-
     def apply(self, pipeline: Pipeline) -> None:
-        if self.kind in EDITS:
-            inner, edit = pipeline.generate, EDITS[self.kind]
-            pipeline.generate = lambda request: (
-                edit(inner(request)) if self.seed in (None, request.seed) else inner(request)
-            )
-        elif self.kind != "nothing":
-            ACTIONS[self.kind]()
+        ACTIONS[self.kind]()
 
-
-def _frozen(video: torch.Tensor) -> torch.Tensor:
-    return video[:1].expand_as(video).clone()
-
-
-EDITS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "black": torch.zeros_like,
-    "grey": lambda video: torch.full_like(video, 0.5),
-    "nan": lambda video: torch.full_like(video, torch.nan),
-    "frozen": _frozen,
-}
 
 ACTIONS: dict[str, Callable[[], object]] = {
-    "unnoticed": lambda: None,
     "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hungry": lambda: torch.empty(
         1 << 50, dtype=torch.uint8, device="cuda" if torch.cuda.is_available() else "cpu"
@@ -62,3 +37,18 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "hung": lambda: time.sleep(60),
     "broken": lambda: {}["no such key"],
 }
+
+
+@dataclass(frozen=True)
+class OneBlack(Method):
+    """Makes the videos of one seed black, and no others."""
+
+    seed: int
+
+    name: ClassVar[str] = "one_black"
+    source: ClassVar[str] = "tests"
+    fidelity: ClassVar[Fidelity] = "faithful"
+
+    def apply(self, pipeline: Pipeline) -> None:
+        inner = pipeline.generate
+        pipeline.generate = lambda request: inner(request) * (request.seed != self.seed)

@@ -70,7 +70,7 @@ def test_list_as_json(capsys, snapshot):
     assert printed == snapshot
 
 
-COMMANDS = ("list", "bench", "refresh", "compare", "report", "fetch", "doctor")
+COMMANDS = ("list", "bench", "refresh", "compare", "prove", "report", "fetch", "doctor")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

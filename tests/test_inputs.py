@@ -14,10 +14,11 @@ from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.models.images import image_digest
+from accel.prove.costs import Idle
 from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.local_worker import LocalWorker
-from tests.planted import Planted
+from tests.planted import OneBlack
 
 OPTIONS = Options(pairs=1, device="cpu")
 
@@ -40,8 +41,7 @@ def run(case, tmp_path_factory):
     """The folder of a run of three candidates, what it told, and what it generated."""
     folder, told, generated = RunFolder(tmp_path_factory.mktemp("run")), [], []
     cases = [
-        replace(case, method=method)
-        for method in (Reference(), case.method, Planted("black", 1), Planted("unnoticed"))
+        replace(case, method=method) for method in (Reference(), case.method, OneBlack(1), Idle())
     ]
 
     class Counting(LocalWorker):

@@ -15,7 +15,8 @@ CACHE = cache_folder()
 
 GATED = """
     from accel.methods import parse
-    from tests.planted import Planted
+    from accel.prove.costs import Off
+    from accel.prove.videos import Black
 
     SMALL = dict(weights="pretrained", path={path!r}, width=128, height=128, frames=7, steps=3)
 
@@ -24,10 +25,10 @@ GATED = """
         assert verdict.record.counters["denoiser_calls"] == 2
 
     def test_black(gate):
-        gate.check(Planted("black"), **SMALL)
+        gate.check(Black(), **SMALL)
 
     def test_nothing(gate):
-        gate.check(Planted("nothing"), **SMALL)
+        gate.check(Off(), **SMALL)
 """
 
 
@@ -110,14 +111,14 @@ def test_the_gate_fixture(gated):
         [
             "svd.pretrained/fewer_steps-2@128x128x7-s3",
             "missing: no baseline for cpu; write one with `accel refresh`, then review it",
-            "svd.pretrained/planted-black@128x128x7-s3",
+            "svd.pretrained/black@128x128x7-s3",
             "collapsed: this is no video: black*",
-            "*NoEffectError: *denoiser_calls is 3, expected 1",
+            "*NoEffectError: *int8_linears is 0, expected *",
         ]
     )
     (records,) = (gated.path / "kept").glob("cpu-*/records/svd.pretrained")
     before = {path.stem: path.read_bytes() for path in records.glob("*.json")}
-    assert set(before) == {"fewer_steps-2@128x128x7-s3", "planted-black@128x128x7-s3"}
+    assert set(before) == {"fewer_steps-2@128x128x7-s3", "black@128x128x7-s3"}
     kept = ("--accel-out=kept", "-k", "good or black")
     allowing = gated.runpytest_inprocess(*kept, "--allow-inconclusive")
     allowing.assert_outcomes(passed=1, failed=1, deselected=1)

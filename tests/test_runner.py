@@ -24,6 +24,7 @@ from accel.launch import Options
 from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
+from accel.prove import costs, videos
 from accel.runner import Bench, reference_of
 from accel.runs import RunFolder
 from tests.local_worker import LocalWorker
@@ -107,26 +108,32 @@ def test_what_was_measured_is_not_measured_again(bench, record, case_of, monkeyp
     )
 
 
-@pytest.mark.parametrize("kind", ["black", "grey", "nan", "frozen"])
-def test_a_broken_video_is_collapsed_with_its_own_message(bench, case_of, kind):
-    case = case_of(Planted(kind))
-    found = bench.measure(case)
-    verdict = judge(found, None, case.method.claims(case.request))
-    if kind == "frozen" and found.reference["motion_class"] == "static":
+@pytest.mark.parametrize(
+    "defect", [videos.Black(), videos.Grey(), videos.NotFinite(), videos.Frozen()], ids=repr
+)
+def test_a_broken_video_is_collapsed_with_its_own_message(bench, case_of, defect):
+    found = bench.measure(case_of(defect))
+    verdict = judge(found, None)
+    if defect.name == "frozen" and found.reference["motion_class"] == "static":
         pytest.fail("the tiny reference does not move; nothing can be frozen beside it")
     assert verdict.status == "collapsed"
     collapsed = [check.message for check in verdict.checks if check.status == "collapsed"]
-    assert any(kind in message for message in collapsed), collapsed
+    assert any(defect.name in message for message in collapsed), collapsed
 
 
-def test_silently_doing_nothing_is_no_effect(bench, case_of):
-    with pytest.raises(NoEffectError, match="denoiser_calls is 3, expected 1"):
-        bench.measure(case_of(Planted("nothing")))
-
-
-def test_neither_a_counter_nor_a_pixel_changed_is_no_effect(bench, case_of):
-    with pytest.raises(NoEffectError, match="changes no counter, so nothing shows that it is on"):
-        bench.measure(case_of(Planted("unnoticed")))
+@pytest.mark.parametrize(
+    ("defect", "message"),
+    [
+        (costs.Off(), r"int8_linears is 0, expected \d+"),
+        (costs.Twice(), "was the method applied twice"),
+        (costs.Idle(), "changes no counter, so nothing shows that it is on"),
+        (costs.Copied(), "gives the reference's video and calls itself faithful"),
+    ],
+    ids=repr,
+)
+def test_an_acceleration_that_is_none_is_no_effect(bench, case_of, defect, message):
+    with pytest.raises(NoEffectError, match=message):
+        bench.measure(case_of(defect))
 
 
 def test_a_run_is_not_resumed_with_other_options(bench, record, case_of):

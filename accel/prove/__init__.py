@@ -1,0 +1,24 @@
+"""The proof that the gate can fail: planted defects, and what must catch each of them."""
+
+from accel.prove.costs import Copied, Doubled, Idle, Leaking, Off, Slower, Twice
+from accel.prove.defect import Defect
+from accel.prove.inputs import (
+    Cached,
+    FewerThanSaid,
+    LostBias,
+    LostMotion,
+    Untuned,
+    WrongImage,
+    WrongSeed,
+)
+from accel.prove.videos import Black, Flicker, Frozen, Grey, NotFinite, Shuffled, Tinted
+
+__all__ = ["DEFECTS"]
+
+DEFECTS: tuple[Defect, ...] = (
+    Off(), Twice(), Idle(), Copied(),
+    Black(), Grey(), Tinted(), NotFinite(), Frozen(), Shuffled(), Flicker(),
+    WrongSeed(), WrongImage(), LostMotion(), Cached(), Untuned(), LostBias(), FewerThanSaid(),
+    Doubled(), Leaking(), Slower(),
+)  # fmt: skip
+"""Every planted defect, in the order of the table."""

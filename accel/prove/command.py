@@ -1,0 +1,80 @@
+"""`accel prove`: plants every defect, and shows who caught it; 0 only if its own check did."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from accel.cases import request_of
+from accel.core import Case
+from accel.errors import InvalidRequestError
+from accel.launch import Options
+from accel.methods.reference import Reference
+from accel.plugin import gpu_count
+from accel.prove import DEFECTS
+from accel.prove.measure import measure, pairs_on
+from accel.prove.proof import Evidence, Row, alarms, exit_code, healthy, rows, upper_end
+from accel.runner import Bench
+from accel.runs import RunFolder, default_folder
+
+__all__ = ["prove", "show"]
+
+COLOURS = {"yes": "green", "no": "red"}
+
+
+def prove(options: Namespace) -> int:
+    """Measure the healthy cases and the defects, judge both, print the table."""
+    if options.repeats < 1:
+        raise InvalidRequestError(f"--repeats is {options.repeats}; it must be at least 1")
+    request = request_of(options)
+    case = Case(options.model, options.weights, request, Reference(), options.path)
+    folder = RunFolder(options.out or default_folder(f"{case.group}-prove"))
+    print(f"run folder: {folder.path}")
+    console = Console()
+    settings = Options(pairs=pairs_on(options.device, gpu_count()), device=options.device)
+    with console.status("starting") as status:
+
+        def progress(text: str) -> None:
+            status.update(escape(text.partition("\n")[0]))
+
+        with Bench(folder, settings, progress) as bench:
+            evidence = measure(bench, case, options.repeats)
+    return show(evidence, console)
+
+
+def show(evidence: Evidence, console: Console) -> int:
+    """Print who caught what, and the false alarms; the exit code."""
+    found = [row for defect in DEFECTS for row in rows(defect, evidence)]
+    table = Table("defect", "its own check", "caught")
+    table.add_column("margin", justify="right")
+    for row in found:
+        colour = COLOURS.get(row.caught, "yellow")
+        margin = "" if row.beyond is None else f"{row.beyond:.1f}"
+        table.add_row(row.defect, escape(row.check), f"[{colour}]{row.caught}[/]", margin)
+    console.print(table)
+    for line in _lines(evidence, found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return exit_code(evidence, found)
+
+
+def _lines(evidence: Evidence, found: Sequence[Row]) -> Iterator[str]:
+    for row in found:
+        if row.caught == "no":
+            yield f"not caught: {row.defect} by {row.check}: {row.message}"
+    verdicts = list(healthy(evidence))
+    for verdict in verdicts:
+        yield from (f"not healthy: {verdict.case}: {line}" for line in verdict.lines)
+    good = sum(verdict.status == "pass" for verdict in verdicts)
+    yield f"healthy cases: {good} of {len(verdicts)} pass"
+    count = {word: sum(row.caught == word for row in found) for word in ("yes", "no")}
+    rest = len(found) - sum(count.values())
+    yield f"checks: {count['yes']} caught, {count['no']} did not, {rest} cannot be shown here"
+    false, of = alarms(evidence), len(evidence.repeats)
+    for verdict in false:
+        yield from (f"false alarm: {line}" for line in verdict.lines)
+    high = 100 * upper_end(len(false), of)
+    yield f"A/A: {len(false)} false alarms in {of} repeats; the rate is at most {high:.1f} % (95 %)"

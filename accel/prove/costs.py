@@ -1,0 +1,182 @@
+"""Defects of time, of memory, and of being on at all: the video may be the right one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from accel.core import Counters, Fidelity, Method, Request
+from accel.errors import NoEffectError
+from accel.memory import MIB, RssMeter
+from accel.methods.int8_weight_only import Int8WeightOnly
+from accel.methods.surgery import wrap
+from accel.prove.defect import Catch, Defect, Raises
+
+if TYPE_CHECKING:
+    from accel.models.svd import Pipeline
+
+__all__ = ["Copied", "Doubled", "Idle", "Leaking", "Off", "Slower", "Twice"]
+
+LEAK = 16 * MIB
+"""Bytes that stay in use after each generation."""
+
+SLEEP = 0.05
+"""Of a generation's own time."""
+
+
+@dataclass(frozen=True)
+class Off(Defect):
+    """The edit is not made: int8 weights that stay as they are."""
+
+    name: ClassVar[str] = "off"
+    host: ClassVar[Method] = Int8WeightOnly()
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Raises(NoEffectError, "int8_linears is 0, expected"),
+    )
+
+    def apply(self, pipeline: Pipeline) -> None:
+        """Nothing."""
+
+    def plant(self, pipeline: Pipeline) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Idle(Defect):
+    """An edit that changes neither a counter nor a pixel, and expects nothing."""
+
+    name: ClassVar[str] = "idle"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Raises(NoEffectError, "changes no counter, so nothing shows that it is on", "trained"),
+    )
+
+    def expected(self, pipeline: Pipeline) -> Counters:
+        return {}
+
+    def apply(self, pipeline: Pipeline) -> None:
+        """Nothing."""
+
+    def plant(self, pipeline: Pipeline) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Twice(Defect):
+    """The edit is made twice."""
+
+    name: ClassVar[str] = "twice"
+    host: ClassVar[Method] = Int8WeightOnly()
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (Raises(NoEffectError, "applied twice"),)
+
+    def plant(self, pipeline: Pipeline) -> None:
+        self.host.apply(pipeline)
+
+
+@dataclass(frozen=True)
+class Copied(Defect):
+    """The reference's frames are handed out, while the counters say that int8 was at work."""
+
+    name: ClassVar[str] = "copied"
+    host: ClassVar[Method] = Int8WeightOnly()
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Raises(NoEffectError, "gives the reference's video and calls itself faithful", "trained"),
+    )
+
+    def apply(self, pipeline: Pipeline) -> None:
+        video = pipeline.generate(pipeline.request)
+        self.host.apply(pipeline)
+        inner = pipeline.generate
+
+        def copied(request: Request) -> torch.Tensor:
+            inner(request)
+            return video
+
+        pipeline.generate = copied
+
+    def plant(self, pipeline: Pipeline) -> None:
+        """All is done in `apply`: the copy is older than the host's edit."""
+
+
+@dataclass(frozen=True)
+class Doubled(Defect):
+    """The decoding takes as much again as all that the process has."""
+
+    name: ClassVar[str] = "doubled"
+    fidelity: ClassVar[Fidelity] = "exact"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Catch("memory", "memory.decode.allocated_mib", "in the baseline", "gpu"),
+        Catch("memory", "memory.decode.reserved_mib", "in the baseline", "gpu"),
+        Catch("memory", "memory.decode.rss_mib", "in the baseline", "cpu"),
+    )
+
+    def plant(self, pipeline: Pipeline) -> None:
+        size = 0
+
+        def doubled(inner: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                nonlocal size
+                size = size or _taken(pipeline.device)  # once: it would double itself each time
+                spare = torch.ones(size, dtype=torch.uint8, device=pipeline.device)
+                output = inner(*args, **kwargs)
+                del spare
+                return output
+
+            return call
+
+        wrap(pipeline.diffusers, "decode_latents", doubled)
+
+
+@dataclass(frozen=True)
+class Leaking(Defect):
+    """16 MiB more are kept after each generation."""
+
+    name: ClassVar[str] = "leaking"
+    fidelity: ClassVar[Fidelity] = "exact"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Catch("memory", "memory.growth_mib", "grows by", "anything"),
+    )
+
+    def plant(self, pipeline: Pipeline) -> None:
+        kept: list[torch.Tensor] = []
+        inner = pipeline.generate
+
+        def leaking(request: Request) -> torch.Tensor:
+            kept.append(torch.ones(LEAK, dtype=torch.uint8, device=pipeline.device))
+            return inner(request)
+
+        pipeline.generate = leaking
+
+
+@dataclass(frozen=True)
+class Slower(Defect):
+    """A generation takes 5 % longer."""
+
+    name: ClassVar[str] = "slower"
+    fidelity: ClassVar[Fidelity] = "exact"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Catch("speed", "speedup", "in the baseline", "timed"),
+    )
+
+    def plant(self, pipeline: Pipeline) -> None:
+        inner = pipeline.generate
+
+        def slower(request: Request) -> torch.Tensor:
+            start = time.perf_counter()
+            video = inner(request)
+            if pipeline.device.type == "cuda":
+                torch.cuda.synchronize()
+            time.sleep(SLEEP * (time.perf_counter() - start))
+            return video
+
+        pipeline.generate = slower
+
+
+def _taken(device: torch.device) -> int:
+    """Bytes: of torch's allocator on a GPU, else the resident set's peak since the stage began."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved()
+    return int(RssMeter().read().get("rss_mib", 0) * MIB)

@@ -1,0 +1,49 @@
+"""Measures what a proof needs: healthy cases, the defects that can be shown here, repeats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from accel.core import Case, Record
+from accel.errors import CaseError
+from accel.launch import Options
+from accel.prove import DEFECTS
+from accel.prove.healthy import Unedited
+from accel.prove.proof import Evidence
+from accel.runner import Bench
+
+__all__ = ["measure", "pairs_on"]
+
+
+def pairs_on(device: str | None, gpus: int) -> int:
+    """Generations of each side: on a CPU, where time is not judged, one tells everything."""
+    return 1 if device == "cpu" or not gpus else Options.pairs
+
+
+def measure(bench: Bench, case: Case, repeats: int) -> Evidence:
+    """case: the request and the weights; its method does not count. repeats: of the healthy case.
+
+    Raises the AccelError of a healthy case: without it there is nothing to compare with.
+    """
+    hosts = dict.fromkeys(defect.host for defect in DEFECTS)
+    healthy = {host: bench.measure(replace(case, method=host)) for host in hosts}
+    shown = [
+        defect
+        for defect in DEFECTS
+        if not all(catch.unprovable(healthy[defect.host]) for catch in defect.caught_by)
+    ]
+    return Evidence(
+        healthy=healthy,
+        planted={defect: _outcome(bench, replace(case, method=defect)) for defect in shown},
+        repeats=[
+            bench.measure(replace(case, method=Unedited(number)))
+            for number in range(1, repeats + 1)
+        ],
+    )
+
+
+def _outcome(bench: Bench, case: Case) -> Record | CaseError:
+    try:
+        return bench.measure(case)
+    except CaseError as error:  # it is what the defect did, and is judged
+        return error

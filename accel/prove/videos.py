@@ -1,0 +1,125 @@
+"""Defects of the finished video: what comes out is no video, or not in its order."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from accel.prove.defect import Catch, Defect, Raises
+
+if TYPE_CHECKING:
+    from accel.models.svd import Pipeline
+
+__all__ = ["Black", "Flicker", "Frozen", "Grey", "NotFinite", "Shuffled", "Tinted"]
+
+
+def _no_video(kind: str) -> tuple[Catch | Raises, ...]:
+    return (Catch("collapse", "sanity", f"this is no video: {kind}"),)
+
+
+def _restless(metric: str) -> tuple[Catch, ...]:
+    return (
+        Catch("quality", metric, "in the reference; allowed"),
+        Catch("quality", metric, "in the baseline"),
+    )
+
+
+class Video(Defect):
+    """An edit of the frames [T, 3, H, W] that the host made."""
+
+    def plant(self, pipeline: Pipeline) -> None:
+        inner = pipeline.generate
+        pipeline.generate = lambda request: self.edited(inner(request))
+
+    @abstractmethod
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        """The bad video, of the same shape."""
+
+
+@dataclass(frozen=True)
+class Black(Video):
+    """Every frame black, as after an overflow that a safety net turned to zero."""
+
+    name: ClassVar[str] = "black"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("black")
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(video)
+
+
+@dataclass(frozen=True)
+class Grey(Video):
+    """Every frame grey, as of latents that are zero."""
+
+    name: ClassVar[str] = "grey"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("grey")
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(video, 0.5)
+
+
+@dataclass(frozen=True)
+class Tinted(Video):
+    """Every frame one colour, neither black nor grey."""
+
+    name: ClassVar[str] = "tinted"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("flat")
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(video) + video.new_tensor((0.1, 0.6, 0.3)).view(3, 1, 1)
+
+
+@dataclass(frozen=True)
+class NotFinite(Video):
+    """One NaN in the last frame: the least there can be."""
+
+    name: ClassVar[str] = "nan"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("nan")
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        video = video.clone()
+        video[-1, 0, 0, 0] = torch.nan
+        return video
+
+
+@dataclass(frozen=True)
+class Frozen(Video):
+    """The first frame, all the time: perfectly smooth."""
+
+    name: ClassVar[str] = "frozen"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("frozen")
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        return video[:1].expand_as(video).clone()
+
+
+@dataclass(frozen=True)
+class Shuffled(Video):
+    """The right frames in a wrong order."""
+
+    name: ClassVar[str] = "shuffled"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+        Catch("collapse", "motion_class", "in the reference"),
+        Catch("quality", "motion_class", "in the baseline"),
+        Catch("quality", "tof", "in the baseline"),
+    )
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        order = torch.randperm(len(video), generator=torch.Generator().manual_seed(0))
+        return video[order.to(video.device)]
+
+
+@dataclass(frozen=True)
+class Flicker(Video):
+    """Every other frame darker by two fifths."""
+
+    name: ClassVar[str] = "flicker"
+    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (*_restless("tssim"), *_restless("tlpips"))
+
+    def edited(self, video: torch.Tensor) -> torch.Tensor:
+        video = video.clone()
+        video[1::2] *= 0.6
+        return video

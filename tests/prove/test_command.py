@@ -1,0 +1,36 @@
+"""`accel prove` without the measuring: what it prints of a gate that catches nothing, its codes."""
+
+from dataclasses import replace
+
+from accel.__main__ import main
+from accel.prove import DEFECTS, command
+from accel.prove.proof import Evidence
+from tests.examples import record
+
+
+def blind(bench, case, repeats):
+    """Every defect left the record as it was."""
+    assert (case.request.steps, bench.options.device) == (4, "cpu")
+    host = replace(record({"lpips": 0.0, "psnr": 100.0}), fidelity="exact")
+    hosts = {defect.host: host for defect in DEFECTS}
+    return Evidence(hosts, dict.fromkeys(DEFECTS, host), [host] * repeats)
+
+
+def asked(tmp_path, *more):
+    return main(["prove", "--device", "cpu", "--steps", "4", "--out", str(tmp_path), *more])
+
+
+def test_a_gate_that_catches_nothing_fails_the_proof(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "measure", blind)
+    assert asked(tmp_path, "--repeats", "5") == 1
+    printed = capsys.readouterr().out
+    assert "not caught: off by NoEffectError (int8_linears is 0, expected): it was " in printed
+    assert "not caught: slower by speed: speedup (in the baseline): pass: speedup is" in printed
+    assert "checks: 0 caught, " in printed
+    assert "1 cannot be shown here" in printed
+    assert printed.endswith("A/A: 0 false alarms in 5 repeats; the rate is at most 52.2 % (95 %)\n")
+
+
+def test_no_repeats_are_refused_before_anything_is_measured(tmp_path, no_worker, capsys):
+    assert asked(tmp_path, "--repeats", "0") == 2
+    assert "--repeats is 0; it must be at least 1" in capsys.readouterr().err
