@@ -2,8 +2,9 @@
 
 import pytest
 
-from accel.collapse import defect, frozen_inputs
+from accel.collapse import frozen_inputs
 from accel.gate import judge
+from accel.reading import broken
 from tests.examples import failing, record
 
 
@@ -52,5 +53,5 @@ def test_one_input_is_judged_by_its_own_class_alone():
 
 
 def test_a_defect_is_the_word_of_sanity():
-    assert defect({"sanity": "ok"}) == defect({}) == ""
-    assert defect({"sanity": "chelsea, seed 1: black"}) == "chelsea, seed 1: black"
+    assert broken({"sanity": "ok"}) == broken({}) == ""
+    assert broken({"sanity": "chelsea, seed 1: black"}) == "chelsea, seed 1: black"
