@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import fill
 
 from accel.advise import GOALS
+from accel.arguments import measured, requested
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
@@ -98,47 +99,7 @@ def _measuring(
 ) -> None:
     command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{MEASURED_CODES}")
     command.add_argument("model", metavar="MODEL", help=" | ".join(MODELS))
-    command.add_argument(
-        "--weights",
-        default="mini",
-        help=" | ".join(WEIGHTS) + "; mini ships with accel, untrained is the full-size "
-        "configuration for time and memory (default: %(default)s)",
-    )
-    command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
-    command.add_argument(
-        "--methods", nargs="+", metavar="METHOD", help="which methods (default: all that run here)"
-    )
-    command.add_argument(
-        "--out",
-        type=Path,
-        help="run folder for records, frames, table and videos; one that exists is resumed "
-        "(default: a new one below runs/)",
-    )
-    command.add_argument(
-        "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
-    )
-    command.add_argument(
-        "--blocks",
-        type=int,
-        default=0,
-        metavar="N",
-        help="then time single calls, in up to N blocks of turns, for a sharper speed-up",
-    )
-    command.add_argument(
-        "--vram-cap",
-        type=float,
-        metavar="GIB",
-        help="most GPU memory that torch may take for a method, M0 too, as on a card of 8, 16 or "
-        "24 GiB; the reference has no cap (default: none)",
-    )
-    command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
-    command.add_argument(
-        "--clip",
-        default="mini",
-        metavar="MODEL:WEIGHTS",
-        help="model of the CLIP metric: mini, or one of open_clip, as in "
-        "ViT-B-32:laion2b_s34b_b79k (default: %(default)s)",
-    )
+    measured(command)
     command.add_argument(
         "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
     )
@@ -149,46 +110,27 @@ def _measuring(
             type=Path,
             help="accept the records of this run of MODEL; nothing is measured",
         )
-    _requesting(command)
-
-
-def _requesting(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("request (defaults: the model's own)")
-    which = group.add_mutually_exclusive_group()
-    which.add_argument("--image", help="bundled photograph by name, or path of a picture")
-    which.add_argument(
-        "--images",
-        dest="image",
-        metavar="DIR",
-        help="many inputs: a folder of pictures, or `bundled` for all bundled photographs; time "
-        "and memory are the first one's, quality is mean and spread over all",
-    )
-    group.add_argument("--size", metavar="WxH", help="pixels, multiples of 8, as in 1024x576")
-    for field, kind, meaning in (
-        ("frames", int, "frames of the video"),
-        ("steps", int, "denoising steps"),
-        ("seed", int, "seed of the noise"),
-        ("seeds", int, "seeds for each image, from --seed upwards (default: 1)"),
-        ("fps", float, "frames per second, a conditioning of the model"),
-        ("motion_bucket", int, "amount of motion, 1 to 255"),
-        ("min_guidance", float, "guidance at the first frame"),
-        ("max_guidance", float, "guidance at the last frame; 1.0 switches it off"),
-        ("decode_chunk_size", int, "frames decoded at a time"),
-    ):
-        group.add_argument(f"--{field.replace('_', '-')}", type=kind, help=meaning)
 
 
 def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _add(
         commands,
         "compare",
-        "give the verdicts of a run: against the baselines, or against another run",
+        "give the verdicts of a run against the baselines or another run, or of two accels",
         EXIT_CODES,
     )
     command.add_argument(
-        "run", type=Path, metavar="DIR", help="run folder to judge; with OTHER, the old one"
+        "run",
+        type=Path,
+        metavar="DIR|MODEL",
+        help="run folder to judge; with OTHER, the old one; with --base and --head, the model",
     )
     command.add_argument("other", type=Path, nargs="?", metavar="OTHER", help="the new run folder")
+    where = (
+        "a commit of the repository here, a virtual environment's folder, or . for the tree here"
+    )
+    command.add_argument("--base", metavar="REF|ENV", help=f"measure against this accel: {where}")
+    command.add_argument("--head", metavar="REF|ENV", help="measure this one, in turns with --base")
     command.add_argument(
         "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
     )
@@ -196,6 +138,7 @@ def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--allow-inconclusive", action="store_true", help="turn exit code 3 into 0"
     )
     command.add_argument("--verbose", action="store_true", help="show the checks that pass, too")
+    measured(command)
 
 
 def _advise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -260,7 +203,7 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         default=20,
         help="of the healthy case, for the rate of false alarms (default: %(default)s)",
     )
-    _requesting(command)
+    requested(command)
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from accel import advise as advising
 from accel import baselines, metrics
 from accel import compare as comparing
+from accel.base_head import BaseHead
 from accel.cases import REQUEST_OPTIONS, cases_of
 from accel.core import Case, Record
 from accel.errors import InvalidRequestError
+from accel.installation import installation
 from accel.launch import Options
 from accel.methods import METHODS, method_of
 from accel.models import MODELS, WEIGHTS
@@ -67,7 +70,7 @@ def bench(options: Namespace) -> int:
 def refresh(options: Namespace) -> int:
     """`accel refresh`: the records become the baselines of their cases, collapsed ones excepted."""
     if options.source:
-        _check_nothing_asked(options)
+        _check_nothing_asked(options, "--from takes records as they are")
         records = _read_run(options.source)
         if others := {r.group for r in records if r.group.rpartition(".")[0] != options.model}:
             raise InvalidRequestError(
@@ -93,8 +96,12 @@ def refresh(options: Namespace) -> int:
 def compare(options: Namespace) -> int:
     """`accel compare`: verdicts of a run against the baselines, or against another run.
 
-    A case that failed has no record and no verdict: it is named, and the exit code is 1.
+    With --base and --head, of one accel against another, which take turns. A case that failed has
+    no record and no verdict: it is named, and the exit code is 1.
     """
+    if options.base or options.head:
+        return _compare_installations(options)
+    _check_nothing_asked(options, "without --base and --head nothing is measured")
     if options.other:
         verdicts = comparing.compare_runs(options.run, options.other)
     else:
@@ -103,6 +110,29 @@ def compare(options: Namespace) -> int:
     failures = RunFolder(options.other or options.run).failures()
     _tell(failures)
     return 1 if failures else comparing.exit_code(verdicts, options.allow_inconclusive)
+
+
+def _compare_installations(options: Namespace) -> int:
+    """Both accels measure the model's cases in turns; the head's are judged against the base's."""
+    if not (options.base and options.head) or options.other:
+        raise InvalidRequestError(
+            "--base and --head go together, with one MODEL: accel compare svd --base main --head ."
+        )
+    options.model = str(options.run)
+    cases = cases_of(options)
+    out = options.out or default_folder(f"{cases[0].group}-compare")
+    base, head = (installation(text, out / "checkouts") for text in (options.base, options.head))
+    settings = Options(options.pairs, options.blocks, options.device, options.clip)
+    print(f"run folder: {out}")
+    with console.status("starting") as status:
+        found = BaseHead(base, head, out, settings, lambda text: status.update(escape(text)))
+        found.run(cases)
+    if found.verdicts:
+        print(comparing.render(found.verdicts, options.verbose))
+    _tell(found.failures)
+    if found.failures:
+        return 1
+    return comparing.exit_code(found.verdicts, options.allow_inconclusive)
 
 
 def advise(options: Namespace) -> int:
@@ -139,15 +169,15 @@ def doctor(options: Namespace) -> int:
     return examine(options.pretrained, console)
 
 
-def _check_nothing_asked(options: Namespace) -> None:
-    """With --from nothing is measured, so that a request or methods would be ignored."""
+def _check_nothing_asked(options: Namespace, why: str) -> None:
+    """Where nothing is measured, a request or methods would be ignored."""
     given = vars(options)
     asked = [
         n for n in ("methods", "size", "path", "vram_cap", *REQUEST_OPTIONS) if given[n] is not None
     ]
     if asked:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
-        raise InvalidRequestError(f"--from takes records as they are; leave out {names}")
+        raise InvalidRequestError(f"{why}; leave out {names}")
 
 
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:

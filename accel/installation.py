@@ -13,16 +13,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from accel.errors import InvalidRequestError
+from accel.pool import PROTOCOL
 
 __all__ = ["Installation", "Interpreter", "installation"]
 
 SERVE = """
 import sys
 from multiprocessing.connection import Connection
-from accel import worker
-fd, log, device, source = sys.argv[1:]
+from accel import pool, worker
+fd, log, device, source, protocol = sys.argv[1:]
 if not worker.__file__.startswith(source):
     sys.exit(f"{source} has no accel.worker; found was {worker.__file__}")
+if str(own := getattr(pool, "PROTOCOL", 1)) != protocol:
+    sys.exit(f"{worker.__file__} speaks protocol {own}, and the accel that asks {protocol}")
 worker.serve(Connection(int(fd)), log, device)
 """
 """A worker of any accel that has one; it needs no entry point of its own.
@@ -47,7 +50,7 @@ class Installation:
         ours, theirs = Pipe()
         source = "" if self.source is None else str(self.source)
         with theirs, log.open("ab") as output:
-            arguments = [str(theirs.fileno()), str(log), device, source]
+            arguments = [str(theirs.fileno()), str(log), device, source, str(PROTOCOL)]
             process = subprocess.Popen(
                 [str(self.python), "-c", SERVE, *arguments],
                 pass_fds=[theirs.fileno()],

@@ -20,7 +20,10 @@ from accel.core import Case, Method, Request
 from accel.errors import AccelError, CaseError, WorkerDiedError, WorkerTimeoutError
 from accel.methods import modules_of
 
-__all__ = ["Worker"]
+__all__ = ["PROTOCOL", "Worker"]
+
+PROTOCOL = 2
+"""Number of the verbs and their arguments; accels that differ in it cannot be compared."""
 
 LOG_TAIL = 2000
 """Characters of the worker's log that a death or a time-out quotes."""

@@ -11,7 +11,7 @@ from accel.errors import InvalidRequestError, MissingWeightsError, WorkerDiedErr
 from accel.installation import installation
 from accel.methods.reference import Reference
 from accel.models import default_request
-from accel.pool import Worker
+from accel.pool import PROTOCOL, Worker
 
 STUB = """
 import json
@@ -35,6 +35,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(root)
     git("init", "-q")
     (root / "accel" / "__init__.py").touch()
+    (root / "accel" / "pool.py").write_text(f"PROTOCOL = {PROTOCOL}")
     for seconds in (1, 2, 3):
         (root / "accel" / "worker.py").write_text(STUB % seconds)
         if seconds < 3:
@@ -77,6 +78,12 @@ def test_a_virtual_environment_runs_the_accel_that_is_installed_in_it(tmp_path):
 def test_an_accel_without_a_worker_dies_with_its_reason(repository, tmp_path):
     (repository / "accel" / "worker.py").unlink()
     with pytest.raises(WorkerDiedError, match=r"repository has no accel\.worker"):
+        warm(".", tmp_path)
+
+
+def test_an_accel_of_another_protocol_says_so(repository, tmp_path):
+    (repository / "accel" / "pool.py").write_text("")
+    with pytest.raises(WorkerDiedError, match="speaks protocol 1, and the accel that asks"):
         warm(".", tmp_path)
 
 

@@ -1,0 +1,83 @@
+"""Options of the command line that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from accel.models import WEIGHTS
+
+__all__ = ["measured", "requested"]
+
+
+def measured(command: argparse.ArgumentParser) -> None:
+    """The options of a command that measures: what, how, and of which request."""
+    command.add_argument(
+        "--weights",
+        default="mini",
+        help=" | ".join(WEIGHTS) + "; mini ships with accel, untrained is the full-size "
+        "configuration for time and memory (default: %(default)s)",
+    )
+    command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
+    command.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="which methods (default: all that run here)"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        help="run folder for records, frames, table and videos; one that exists is resumed "
+        "(default: a new one below runs/)",
+    )
+    command.add_argument(
+        "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
+    )
+    command.add_argument(
+        "--blocks",
+        type=int,
+        default=0,
+        metavar="N",
+        help="then time single calls, in up to N blocks of turns, for a sharper speed-up",
+    )
+    command.add_argument(
+        "--vram-cap",
+        type=float,
+        metavar="GIB",
+        help="most GPU memory that torch may take for a method, M0 too, as on a card of 8, 16 or "
+        "24 GiB; the reference has no cap (default: none)",
+    )
+    command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    command.add_argument(
+        "--clip",
+        default="mini",
+        metavar="MODEL:WEIGHTS",
+        help="model of the CLIP metric: mini, or one of open_clip, as in "
+        "ViT-B-32:laion2b_s34b_b79k (default: %(default)s)",
+    )
+    requested(command)
+
+
+def requested(command: argparse.ArgumentParser) -> None:
+    """The options of the request."""
+    group = command.add_argument_group("request (defaults: the model's own)")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--image", help="bundled photograph by name, or path of a picture")
+    which.add_argument(
+        "--images",
+        dest="image",
+        metavar="DIR",
+        help="many inputs: a folder of pictures, or `bundled` for all bundled photographs; time "
+        "and memory are the first one's, quality is mean and spread over all",
+    )
+    group.add_argument("--size", metavar="WxH", help="pixels, multiples of 8, as in 1024x576")
+    for field, kind, meaning in (
+        ("frames", int, "frames of the video"),
+        ("steps", int, "denoising steps"),
+        ("seed", int, "seed of the noise"),
+        ("seeds", int, "seeds for each image, from --seed upwards (default: 1)"),
+        ("fps", float, "frames per second, a conditioning of the model"),
+        ("motion_bucket", int, "amount of motion, 1 to 255"),
+        ("min_guidance", float, "guidance at the first frame"),
+        ("max_guidance", float, "guidance at the last frame; 1.0 switches it off"),
+        ("decode_chunk_size", int, "frames decoded at a time"),
+    ):
+        group.add_argument(f"--{field.replace('_', '-')}", type=kind, help=meaning)
