@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,6 +73,7 @@ UNTRAINED = Case("svd", "untrained", default_request("svd", "untrained"), parse(
 def project(pytester, monkeypatch):
     """A project whose tests note where they ran, on a machine with two GPUs."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
     pytester.makeconftest(CONFTEST.format(gpus=GPUS[:2]))
     pytester.makepyfile(PROJECT)
     return pytester

@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 import pytest
 from rich.console import Console
 
-from accel import claimed, gate, limits
+from accel import claimed, collapse, gate, limits
 from accel.core import Case
 from accel.launch import Options
 from accel.limits import GATE_ZERO, LIMITS
@@ -95,7 +95,7 @@ def test_without_a_kind_of_sanity(evidence, monkeypatch, kind):
 
 
 def test_without_the_motion_class(evidence, monkeypatch):
-    monkeypatch.setattr(gate, "MOTION", {})
+    monkeypatch.setattr(collapse, "MOTION", {})
     assert nobody_sees(evidence) == {"shuffled"}
 
 
