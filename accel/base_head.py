@@ -7,22 +7,20 @@ seen here, where the speed-up over M0 stays what it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from accel import turns
 from accel.core import Case, Record
 from accel.environment import run_identity
 from accel.errors import AccelError, GpuBusyError
 from accel.gate import judge
 from accel.installation import Installation
-from accel.launch import Launcher, Options, Progress, inputs_of
+from accel.launch import Launcher, Options, Progress, inputs_of, take_turns
 from accel.limits import LIMITS, NEAR
 from accel.lock import GpuLock
 from accel.recording import record_of
 from accel.runs import RunFolder
 from accel.side import Side
+from accel.turns import Block
 from accel.verdict import Verdict
 
 __all__ = ["BaseHead"]
@@ -31,14 +29,6 @@ BESIDE = {"psnr", "ssim", "lpips", "tof", "motion_ratio"}
 """Metrics of a video beside another one, which the base has none for: NEAR is claimed instead."""
 
 KEPT = tuple(limit for limit in LIMITS if limit.pattern not in BESIDE)
-
-
-@dataclass
-class _Pair:
-    """What starts the base's and the head's sides."""
-
-    base: Launcher
-    head: Launcher
 
 
 class BaseHead:
@@ -58,11 +48,9 @@ class BaseHead:
         lock, pids = GpuLock(options.device), set[int]()
         self.options = options
         self.names = {"base": base.name, "head": head.name}
-        self._launchers = _Pair(
-            *(
-                Launcher(RunFolder(folder / name), options, progress, lock, found.start, pids)
-                for name, found in (("base", base), ("head", head))
-            )
+        self._base, self._head = (
+            Launcher(RunFolder(folder / name), options, progress, lock, found.start, pids)
+            for name, found in (("base", base), ("head", head))
         )
         self.identity = run_identity()
         self.verdicts: list[Verdict] = []
@@ -82,31 +70,19 @@ class BaseHead:
                 except AccelError as error:
                     self.failures[case.id] = f"{type(error).__name__}: {error}"
         finally:
-            self._launchers.head.lock.release()
+            self._head.lock.release()
 
     def measure(self, case: Case) -> Verdict:
         """The verdict on the head's case against the base's. Raises the case's AccelError."""
-        asked, launchers = inputs_of(case), self._launchers
-        base = launchers.base.side(case, asked)
+        asked = inputs_of(case)
+        base = self._base.side(case, asked)
         with base.worker:
-            head = launchers.head.side(case, asked)
+            head = self._head.side(case, asked)
             with head.worker:
-                blocks = self._take_turns(base, head)
+                blocks = take_turns((self._base, base), (self._head, head))
         return self._judged(base, head, blocks)
 
-    def _take_turns(self, base: Side, head: Side) -> list[turns.Block]:
-        launchers = ((self._launchers.base, base), (self._launchers.head, head))
-        for pair in range(self.options.pairs):
-            for launcher, side in launchers if pair % 2 == 0 else launchers[::-1]:
-                label = f"{side.case.id}: pair {pair + 1} of {self.options.pairs}"
-                launcher.generate(side, label)
-        most, pids = self.options.blocks, self._launchers.head.pids
-        blocks = turns.measure(base, head, most, pids) if most else []
-        for launcher, side in launchers:
-            launcher.generate_further(side)
-        return blocks
-
-    def _judged(self, base: Side, head: Side, blocks: Sequence[turns.Block]) -> Verdict:
+    def _judged(self, base: Side, head: Side, blocks: Sequence[Block]) -> Verdict:
         for side in (base, head):
             side.score(base, self.options.clip)
         before, now = self._record(base, base, ()), self._record(head, base, blocks)
@@ -114,8 +90,6 @@ class BaseHead:
         head.folder.write(head.case, now)
         return judge(now, before, (NEAR,), KEPT, against=f"the base, {self.names['base']}")
 
-    def _record(self, side: Side, base: Side, blocks: Sequence[turns.Block]) -> Record:
-        options = self.options
-        asked = {"pairs": options.pairs, "blocks": options.blocks, "clip": options.clip}
-        run: dict[str, Any] = {**self.identity, **self.names, "options": asked}
-        return record_of(side, base, base.samples, blocks, run, options.clip)
+    def _record(self, side: Side, base: Side, blocks: Sequence[Block]) -> Record:
+        run = {**self.identity, **self.names, "options": self.options.lasting}
+        return record_of(side, base, base.samples, blocks, run, self.options.clip)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from accel import turns
 from accel.core import Case, Request
 from accel.lock import GpuLock
 from accel.models.images import inputs
@@ -13,7 +15,7 @@ from accel.runs import RunFolder
 from accel.side import Side
 from accel.telemetry import Telemetry
 
-__all__ = ["Launcher", "Options", "Progress", "inputs_of"]
+__all__ = ["Launcher", "Options", "Progress", "inputs_of", "take_turns"]
 
 Progress = Callable[[str], None]
 
@@ -33,6 +35,11 @@ class Options:
     device: str | None = None
     clip: str = "mini"
     timeout: float = 900.0
+
+    @property
+    def lasting(self) -> dict[str, Any]:
+        """What a record depends on besides its case."""
+        return {"pairs": self.pairs, "blocks": self.blocks, "clip": self.clip}
 
 
 @dataclass
@@ -88,6 +95,26 @@ class Launcher:
         for index in range(side.videos, len(side.inputs)):
             self.progress(f"{side.case.id}: input {index + 1} of {len(side.inputs)}")
             side.generate(index)
+
+
+def take_turns(one: tuple[Launcher, Side], other: tuple[Launcher, Side]) -> list[turns.Block]:
+    """Both sides generate in pairs, then make single calls in blocks, then the further inputs.
+
+    The other is the candidate; the two launchers have the same options. The blocks are returned,
+    the rest is kept in the sides.
+    """
+    (launcher, reference), (_, candidate) = one, other
+    case, options = candidate.case, launcher.options
+    for pair in range(options.pairs):
+        for starter, side in (one, other) if pair % 2 == 0 else (other, one):
+            starter.generate(side, f"{case.id}: pair {pair + 1} of {options.pairs}")
+    blocks: list[turns.Block] = []
+    if options.blocks:
+        launcher.progress(f"{case.id}: single calls in turns ({case.method.slug})")
+        blocks = turns.measure(reference, candidate, options.blocks, launcher.pids)
+    for starter, side in (one, other):
+        starter.generate_further(side)
+    return blocks
 
 
 def inputs_of(case: Case) -> list[Request]:

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from accel import turns
 from accel.core import Case, Record
 from accel.environment import run_identity
 from accel.errors import AccelError, GpuBusyError, InvalidRequestError, MissingWeightsError
-from accel.launch import Launcher, Options, Progress, inputs_of
+from accel.launch import Launcher, Options, Progress, inputs_of, take_turns
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
 from accel.recording import digest_of, record_of
 from accel.runs import RunFolder
 from accel.side import Side
 from accel.summary import Samples
+from accel.turns import Block
 
 __all__ = ["Bench", "reference_of"]
 
@@ -128,21 +128,8 @@ class Bench:
         side = self._launcher.side(case, reference.inputs)
         with side.worker:
             first = len(reference.samples)
-            for pair in range(self.options.pairs):
-                order = (reference, side) if pair % 2 == 0 else (side, reference)
-                for turn in order:
-                    label = f"{case.id}: pair {pair + 1} of {self.options.pairs}"
-                    self._launcher.generate(turn, label)
-            blocks = self._blocks(reference, side)
-            for turn in (reference, side):
-                self._launcher.generate_further(turn)
+            blocks = take_turns((self._launcher, reference), (self._launcher, side))
         return self._record(side, reference, reference.samples[first:], blocks)
-
-    def _blocks(self, reference: Side, side: Side) -> list[turns.Block]:
-        if not self.options.blocks:
-            return []
-        self.progress(f"{side.case.id}: single calls in turns ({side.case.method.slug})")
-        return turns.measure(reference, side, self.options.blocks, self._launcher.pids)
 
     def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked
@@ -160,14 +147,14 @@ class Bench:
         return self._reference
 
     def _record(
-        self, side: Side, reference: Side, pairs: Samples, blocks: Sequence[turns.Block] = ()
+        self, side: Side, reference: Side, pairs: Samples, blocks: Sequence[Block] = ()
     ) -> Record:
         """Scores both sides' videos, and writes all down."""
         self.progress(f"{side.case.id}: scoring")
         for one in (reference, side):
             one.score(reference, self.options.clip)
         side.check_difference(reference)
-        run = {**self.identity, "options": self._lasting_options}
+        run = {**self.identity, "options": self.options.lasting}
         return record_of(side, reference, pairs, blocks, run, self.options.clip)
 
     def _check_path(self, case: Case) -> None:
@@ -180,17 +167,11 @@ class Bench:
                 f"{case.path}"
             )
 
-    @property
-    def _lasting_options(self) -> dict[str, Any]:
-        """What a record depends on besides its case."""
-        options = self.options
-        return {"pairs": options.pairs, "blocks": options.blocks, "clip": options.clip}
-
     def _check_options(self, case: Case, found: Record) -> None:
-        before = {**self._lasting_options, **found.run.get("options", {})}
-        if before != self._lasting_options:
+        before = {**self.options.lasting, **found.run.get("options", {})}
+        if before != self.options.lasting:
             raise InvalidRequestError(
-                f"{self.folder.path} was measured with {before}, not {self._lasting_options}; "
+                f"{self.folder.path} was measured with {before}, not {self.options.lasting}; "
                 "choose another folder"
             )
         if found.fingerprint.get("image") != digest_of(case):

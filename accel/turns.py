@@ -14,9 +14,9 @@ from typing import Any
 
 from accel.core import Metrics
 from accel.limits import MOST_REJECTED
-from accel.sequential import LOOKS, block_ratios
+from accel.sequential import LOOKS, block_ratios, enough, interval
 from accel.side import Side
-from accel.stats import estimate, log_ratios
+from accel.stats import log_ratios
 from accel.telemetry import Telemetry
 
 __all__ = ["Block", "accepted", "block_metrics", "composed", "measure", "rejection", "too_many"]
@@ -26,13 +26,6 @@ Block = dict[str, Any]
 
 Watched = dict[str, Any]
 
-CONFIDENCE = 1 - 0.05 / len(LOOKS)
-"""Of an interval at one look, so that all looks together err in 5 % at most."""
-
-NARROW = 0.02
-"""Half the width of the interval, as a log ratio, with which the looks end: half of the gate's
-limit on the speed-up."""
-
 CLOCKS = 0.02
 """How far the sides' clocks may be apart in one block, as a share."""
 
@@ -41,15 +34,11 @@ SLOWED = {"hardware_slowdown", "software_thermal", "hardware_thermal", "power_br
 
 
 def measure(reference: Side, candidate: Side, most: int, pids: Iterable[int]) -> list[Block]:
-    """Up to `most` blocks that count. It ends sooner at a look whose interval is NARROW, or where
-    too many are rejected. pids: of all workers of the run, so that they are not foreign.
+    """Blocks until enough of them count (accel.sequential), or too many are rejected. most: that
+    count. pids: of all workers of the run, so that they are not foreign.
     """
     blocks: list[Block] = []
-    looks = [*(n for n in LOOKS if n < most), most]
-    while not too_many(blocks):
-        count = len(accepted(blocks))
-        if count in looks and (count == most or _half_width(blocks) <= NARROW):
-            break
+    while not (too_many(blocks) or enough(accepted(blocks), most)):
         blocks.append(_block(reference, candidate, len(blocks), pids))
     return blocks
 
@@ -81,7 +70,7 @@ def block_metrics(blocks: Sequence[Block], whole: tuple[float, float]) -> Metric
     metrics: Metrics = {"blocks_rejected": sum(bool(b["rejected"]) for b in blocks) / len(blocks)}
     if not (ratios := accepted(blocks)):
         return metrics
-    speedup, low, high = (found := estimate(ratios, CONFIDENCE)).speedup
+    speedup, low, high = (found := interval(ratios)).speedup
     return metrics | {
         "speedup": speedup,
         "speedup_low": low,
@@ -114,11 +103,6 @@ def rejection(reference: Sequence[Watched], candidate: Sequence[Watched]) -> str
         if high > (1 + CLOCKS) * low:
             return f"the sides ran at different clocks: {low:.0f} and {high:.0f} MHz"
     return ""
-
-
-def _half_width(blocks: Sequence[Block]) -> float:
-    found = estimate(accepted(blocks), CONFIDENCE)
-    return (found.high - found.low) / 2
 
 
 def _block(reference: Side, candidate: Side, number: int, pids: Iterable[int]) -> Block:
