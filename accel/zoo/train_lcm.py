@@ -20,8 +20,8 @@ from accel.models import low_rank
 from accel.models.lcm import consistency_sigmas
 from accel.models.students import MINI, fingerprint
 from accel.zoo.conditioning import Conditions
-from accel.zoo.train_unet import COMPILED, REFRESH, Bank, Network, fill, lengths, prediction
-from accel.zoo.training import WEIGHTS, Training, autocast, parse, scene_seeds
+from accel.zoo.train_unet import Feed, Network, prediction
+from accel.zoo.training import WEIGHTS, Training, autocast, parse
 
 RANK = 16
 DECAY = 0.95  # of the goal's moving average
@@ -94,20 +94,14 @@ def main() -> None:
     training = Training("lcm", student, plan, peak=1e-3)
     goal = copy.deepcopy(student).requires_grad_(False)
     pairs = list(goal.parameters()), [p.detach() for p in student.parameters()]
-    seeds = scene_seeds(plan, training.step)
-    bank = Bank(plan)
-    fill(bank, seeds)
+    feed = Feed(plan, training)
     plain = (student, goal, teacher)
     quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in plain]
-    queue = lengths(4096, plan.seed + training.step)
 
     def loss_of(share: float) -> Tensor:
         torch._foreach_lerp_(*pairs, 1 - DECAY)
-        length = queue[training.step % len(queue)]
-        if training.step % REFRESH == REFRESH - 1:
-            bank.add(length, next(seeds))
-        latents, given = bank.draw(length)
-        nets = Nets(*(quick if length == COMPILED else plain))
+        compiled, latents, given = feed.draw()
+        nets = Nets(*(quick if compiled else plain))
         with autocast(plan.device):
             return consistency_loss(nets, latents, given)
 

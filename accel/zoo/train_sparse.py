@@ -22,8 +22,8 @@ from accel.models import two_of_four
 from accel.models.students import fingerprint
 from accel.models.tuned import MINI
 from accel.zoo.conditioning import Conditions, draw_sigma, drop, noised
-from accel.zoo.train_unet import COMPILED, REFRESH, Bank, Network, fill, lengths, prediction
-from accel.zoo.training import WEIGHTS, Training, autocast, parse, scene_seeds
+from accel.zoo.train_unet import Feed, Network, prediction
+from accel.zoo.training import WEIGHTS, Training, autocast, parse
 
 
 def distance(
@@ -58,18 +58,12 @@ def main() -> None:
     two_of_four.make_trainable(student)
     training = Training("sparse", student, plan, peak=1e-3)
     check_masks(student, teacher)
-    seeds = scene_seeds(plan, training.step)
-    bank = Bank(plan)
-    fill(bank, seeds)
+    feed = Feed(plan, training)
     quick = [torch.compile(n, dynamic=False) if plan.compile else n for n in (student, teacher)]
-    queue = lengths(4096, plan.seed + training.step)
 
     def loss_of(share: float) -> Tensor:
-        length = queue[training.step % len(queue)]
-        if training.step % REFRESH == REFRESH - 1:
-            bank.add(length, next(seeds))
-        latents, given = bank.draw(length)
-        networks = quick if length == COMPILED else (student, teacher)
+        compiled, latents, given = feed.draw()
+        networks = quick if compiled else (student, teacher)
         with autocast(plan.device):
             sigma = draw_sigma(len(latents), plan.device)
             return distance(networks[0], networks[1], latents, drop(given), sigma)

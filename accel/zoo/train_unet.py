@@ -129,6 +129,24 @@ def fill(bank: Bank, seeds: Iterator[int]) -> None:
             bank.add(length, next(seeds))
 
 
+class Feed:
+    """Batches for a training from the plan's bank, which it fills and renews."""
+
+    def __init__(self, plan: Plan, training: Training) -> None:
+        self.training, self.bank = training, Bank(plan)
+        self.seeds = scene_seeds(plan, training.step)
+        self.queue = lengths(4096, plan.seed + training.step)
+        fill(self.bank, self.seeds)
+
+    def draw(self) -> tuple[bool, Tensor, Conditions]:
+        """Whether the next batch is of the compiled length, its latents and its conditions."""
+        step = self.training.step
+        length = self.queue[step % len(self.queue)]
+        if step % REFRESH == REFRESH - 1:
+            self.bank.add(length, next(self.seeds))
+        return length == COMPILED, *self.bank.draw(length)
+
+
 def load_unet(plan: Plan) -> UNetSpatioTemporalConditionModel:
     """A random UNet, or with --warm the one in --out, in fp32."""
     if not plan.warm:
@@ -143,20 +161,14 @@ def main() -> None:
     torch.manual_seed(plan.seed)
     unet = load_unet(plan).to(plan.device)
     training = Training("unet", unet, plan, peak=1e-3, decay=0.9995)
-    seeds = scene_seeds(plan, training.step)
-    bank = Bank(plan)
-    fill(bank, seeds)
+    feed = Feed(plan, training)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
-    queue = lengths(4096, plan.seed + training.step)
 
     def loss_of(share: float) -> Tensor:
-        length = queue[training.step % len(queue)]
-        if training.step % REFRESH == REFRESH - 1:
-            bank.add(length, next(seeds))
-        latents, given = bank.draw(length)
+        compiled, latents, given = feed.draw()
         with autocast(plan.device):
-            network = quick if length == COMPILED else unet
+            network = quick if compiled else unet
             return v_loss(network, latents, drop(given), draw_sigma(len(latents), plan.device))
 
     training.run(loss_of)
