@@ -173,7 +173,9 @@ def _check_nothing_asked(options: Namespace, why: str) -> None:
     """Where nothing is measured, a request or methods would be ignored."""
     given = vars(options)
     asked = [
-        n for n in ("methods", "size", "path", "vram_cap", *REQUEST_OPTIONS) if given[n] is not None
+        n
+        for n in ("methods", "size", "path", "vram_cap", "out", "device", *REQUEST_OPTIONS)
+        if given[n] is not None
     ]
     if asked:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
@@ -252,9 +254,15 @@ def _present(
 
 
 def _read_run(folder: Path) -> Sequence[Record]:
-    """All records of a run folder, the reference first."""
-    records = comparing.read_run(folder).values()
-    return sorted(records, key=lambda record: not record.is_reference)
+    """All records of a run folder: the reference, the methods in their order, slower ones first,
+    and chains."""
+    return sorted(comparing.read_run(folder).values(), key=_place)
+
+
+def _place(record: Record) -> tuple[bool, int, float]:
+    names, method = [*METHODS], method_of(record)
+    place = names.index(method.name) if method.name in METHODS else len(names)
+    return not record.is_reference, place, -float(record.metrics["seconds"])
 
 
 def _case_of(record: Record) -> Case:

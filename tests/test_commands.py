@@ -14,6 +14,7 @@ from PIL import Image
 
 from accel.__main__ import main, parser
 from accel.baselines import read, write_file
+from accel.commands import _read_run
 from accel.launch import Launcher
 from accel.methods import METHODS
 from tests.asking import CASE, GROUP, REFERENCE, asked, record_path
@@ -289,3 +290,14 @@ def test_report_writes_it_anew(run, capsys):
     assert main(["report", str(run)]) == 0
     assert [path.stem for path in (run / "videos").iterdir()] == [REFERENCE]
     assert "M3" in capsys.readouterr().out
+
+
+def test_a_report_keeps_the_order_of_the_methods(tmp_path):
+    folder = tmp_path / "records" / "svd.mini"
+    root = Path(__file__).parent.parent
+    shutil.copytree(root / "baselines" / "cpu" / "svd.mini", folder)
+    found = [record.case.partition("@")[0] for record in _read_run(tmp_path)]
+    assert found == [
+        "reference", "int8_weight_only", "fewer_steps-15", "fewer_steps-10", "fewer_steps-4",
+        "semi_structured",
+    ]  # fmt: skip
