@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before `join`: its default arguments would keep the group alive
 from torch import Tensor
 
 __all__ = ["ALONE", "Ranks", "join"]
@@ -45,6 +46,11 @@ class Ranks:
         shared = torch.tensor(value, dtype=torch.float64, device=device)
         dist.broadcast(shared, src=0)
         return float(shared)
+
+    def part(self) -> None:
+        """Leave the group: its threads, alive when Python ends, can abort the process."""
+        if self.size > 1:
+            dist.destroy_process_group()
 
 
 ALONE = Ranks()

@@ -112,7 +112,10 @@ class Training:
         return self.spent / (60 * self.plan.minutes)
 
     def run(self, loss_of: Callable[[float], Tensor]) -> None:
-        """Train until the budget is spent; `loss_of` takes the spent share, and draws a batch."""
+        """Train until the budget is spent, and leave the ranks.
+
+        `loss_of` takes the spent share, and draws a batch.
+        """
         began, before = time.perf_counter(), self.spent
         reported = saved = began
         losses: list[Tensor] = []
@@ -132,6 +135,7 @@ class Training:
                 self.save()
                 saved = time.perf_counter()
         self.save()
+        self.plan.ranks.part()
 
     def _update(self, loss: Tensor) -> Tensor:
         rate = learning_rate(self.share, self.step, self.peak)

@@ -34,6 +34,8 @@ def loss_of(share):
 
 
 training.run(loss_of)
+threads = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]
+assert not any("gloo" in name for name in threads), threads
 torch.save((model.weight.detach(), torch.cat(seen), ranks), out / f"{ranks.rank}.pt")
 """
 
