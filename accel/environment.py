@@ -20,9 +20,12 @@ from accel.errors import InvalidRequestError
 from accel.telemetry import driver_version, nvml_uuid
 
 __all__ = [
+    "checkout",
     "fingerprint",
     "hardware_slug",
+    "is_installed",
     "run_identity",
+    "source",
     "tf32_state",
 ]
 
@@ -40,6 +43,8 @@ PACKAGES = (
 )
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 PACKAGE = Path(__file__).resolve().parent
+SOURCES = {".py", ".json", ".safetensors"}
+"""Endings of code, and of the mini models."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -64,10 +69,28 @@ def fingerprint(device: str) -> dict[str, Any]:
         "allocator": {name: os.environ[name] for name in ALLOCATOR_VARIABLES if name in os.environ},
         "tf32": tf32_state(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "git": _git(PACKAGE.parent),
-        "source": _source(PACKAGE),
+        "git": checkout(),
+        "source": source(),
     }
     return {key: value for key, value in found.items() if value not in (None, {})}
+
+
+def checkout() -> dict[str, Any] | None:
+    """`commit` of this accel, and whether the tree is `dirty`; None outside of a git checkout.
+
+    Dirty are changes of anything that git tracks but the baselines, and new files in the package.
+    """
+    return _git(PACKAGE.parent)
+
+
+def is_installed() -> bool:
+    """Whether this accel is an installed package, whose version tells its code, and no tree."""
+    return not (PACKAGE.parent / "pyproject.toml").exists()
+
+
+def source() -> str:
+    """sha256 of this accel's code and mini weights: what was run, where git tells nothing."""
+    return _source(PACKAGE)
 
 
 def hardware_slug(name: str) -> str:
@@ -152,25 +175,30 @@ def _versions() -> dict[str, str]:
 
 
 def _source(package: Path) -> str:
-    """sha256 over the names and contents of all Python files: the code, where git tells nothing."""
+    """sha256 over the names and contents of all files that decide what is measured."""
     digest = sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(p for p in package.rglob("*") if p.suffix in SOURCES):
         digest.update(f"{path.relative_to(package).as_posix()}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def _git(root: Path) -> dict[str, Any] | None:
-    """Commit, and whether the package differs from it, if `root` itself is a checkout."""
+    """As `checkout`, if `root` itself is one."""
     if not (root / ".git").exists():
         return None
     commit, status = (
         _git_output(root, *words)
-        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "accel"))
+        for words in (
+            ("rev-parse", "HEAD"),
+            ("status", "--porcelain", "--", ".", ":(exclude)baselines"),
+        )
     )
     if not commit or status is None:
         return None
-    return {"commit": commit, "dirty": bool(status)}
+    lines = status.splitlines()
+    dirty = any(not line.startswith("??") or line.startswith("?? accel/") for line in lines)
+    return {"commit": commit, "dirty": dirty}
 
 
 def _git_output(root: Path, *words: str) -> str | None:

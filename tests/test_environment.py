@@ -114,6 +114,27 @@ def test_git_is_told_for_a_checkout_alone(tmp_path):
     assert environment._git(tmp_path) == clean | {"dirty": True}
 
 
+def test_only_what_git_tracks_and_new_code_make_a_tree_dirty(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    for name in ("baselines/case.json", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "start"], check=True)
+    (tmp_path / "baselines" / "case.json").write_text("new")
+    (tmp_path / "baselines" / "other.json").write_text("new")
+    (tmp_path / "notes.txt").write_text("of nobody's")
+    assert environment._git(tmp_path)["dirty"] is False
+    (tmp_path / "README.md").write_text("new")
+    assert environment._git(tmp_path)["dirty"] is True
+
+
+def test_this_accel_is_a_tree_and_no_package():
+    assert not environment.is_installed()
+    assert environment.source() == fingerprint("cpu")["source"]
+
+
 def test_the_source_is_known_by_its_content(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\n")
     first = environment._source(tmp_path)
@@ -122,5 +143,7 @@ def test_the_source_is_known_by_its_content(tmp_path):
     (tmp_path / "a.py").write_text("x = 2\n")
     assert environment._source(tmp_path) != first
     (tmp_path / "a.py").rename(tmp_path / "b.py")
+    assert len({first, environment._source(tmp_path)}) == 2
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
     assert len({first, environment._source(tmp_path)}) == 2
     assert re.fullmatch("[0-9a-f]{64}", first)
