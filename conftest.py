@@ -23,3 +23,11 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("a worker was started")
 
     monkeypatch.setattr("accel.launch.Worker", fail)
+
+
+@pytest.fixture
+def clean_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This accel is a clean checkout, in whatever state it is while the tests run."""
+    from tests.asking import COMMIT
+
+    monkeypatch.setattr("accel.environment.checkout", lambda: COMMIT)

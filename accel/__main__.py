@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import fill
 
 from accel.advise import GOALS
-from accel.arguments import measured, requested
+from accel.arguments import measured, requested, typed
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
@@ -27,6 +27,10 @@ MEASURED_CODES = """\
 exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument or a busy GPU
 (the verdicts decide the exit code of `accel compare`)"""
 
+REFRESHED_CODES = """\
+exit codes: 0 every case has its baseline, 1 a case failed and has none (the others have),
+2 a bad argument, a busy GPU, or a refusal: then nothing was written"""
+
 PROVED_CODES = """\
 exit codes: 0 every check that can be shown here caught its defect, and the healthy cases pass,
 1 not so, 2 a bad argument"""
@@ -39,7 +43,9 @@ int8_weight_only:backend=torchao. A plus makes a chain: fewer_steps:10+torch_com
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. An AccelError is one line and code 2."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(words)
+    options.typed = typed(words)
     try:
         code: int = getattr(import_module(options.module), options.command)(options)
     except AccelError as error:
@@ -64,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
     _list(commands)
     _measuring(commands, "bench", "measure methods and show one table of what each did")
-    _measuring(commands, "refresh", "accept measured records as the baselines of their cases")
+    _measuring(commands, "refresh", "measure repeats, and accept them as calibrated baselines")
     _compare(commands)
     _advise(commands)
     _prove(commands)
@@ -97,7 +103,8 @@ def _list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _measuring(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> None:
-    command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{MEASURED_CODES}")
+    codes = REFRESHED_CODES if name == "refresh" else MEASURED_CODES
+    command = _add(commands, name, summary, f"{METHOD_HELP}\n\n{codes}")
     command.add_argument("model", metavar="MODEL", help=" | ".join(MODELS))
     measured(command)
     command.add_argument(
@@ -108,7 +115,20 @@ def _measuring(
             "--from",
             dest="source",
             type=Path,
-            help="accept the records of this run of MODEL; nothing is measured",
+            help="accept the records of this run of MODEL; nothing is measured but planted "
+            "defects, where a limit is wider than the table's",
+        )
+        command.add_argument(
+            "--repeats",
+            type=int,
+            metavar="N",
+            help="measure all so often, each time with fresh workers; the spread sets the limits, "
+            "and one repeat leaves them to the table (default: 3)",
+        )
+        command.add_argument(
+            "--reason",
+            metavar="TEXT",
+            help="why a baseline may be worse than the old one, or its limits wider; it is kept",
         )
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from accel.models import WEIGHTS
 
-__all__ = ["measured", "requested"]
+__all__ = ["measured", "requested", "typed"]
+
+FOLDERS = re.compile(r"(?<![^=:,+])/(?:[^/=,+]+/)*(?=[^/])")
+"""Of an absolute path, all but its last name; it is a word of its own, or follows one of `=:,+`."""
 
 
 def measured(command: argparse.ArgumentParser) -> None:
@@ -81,3 +87,8 @@ def requested(command: argparse.ArgumentParser) -> None:
         ("decode_chunk_size", int, "frames decoded at a time"),
     ):
         group.add_argument(f"--{field.replace('_', '-')}", type=kind, help=meaning)
+
+
+def typed(words: Sequence[str]) -> str:
+    """The command as it was typed, for a record; of absolute paths the last name alone is kept."""
+    return shlex.join(["accel", *(FOLDERS.sub("", word) for word in words)])

@@ -6,9 +6,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from accel.core import Case, Method, Request
+from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
-from accel.methods import parse
+from accel.methods import method_of, parse
 from accel.methods.fewer_steps import FewerSteps
 from accel.methods.reference import Reference
 from accel.models import default_request
@@ -18,7 +18,7 @@ from accel.runner import reference_of
 from accel.standard import standard
 from accel.vram import check_cap
 
-__all__ = ["REQUEST_OPTIONS", "cases_of", "request_of"]
+__all__ = ["REQUEST_OPTIONS", "case_of", "cases_of", "request_of"]
 
 REQUEST_OPTIONS = (
     "image", "frames", "steps", "seed", "seeds", "fps", "motion_bucket", "min_guidance",
@@ -53,6 +53,13 @@ def cases_of(options: Namespace) -> Sequence[Case]:
         methods = [Reference(), *methods]
     cases = [Case(options.model, options.weights, request, m, options.path, cap) for m in methods]
     return [*dict.fromkeys((reference_of(cases[0]), *cases))]
+
+
+def case_of(record: Record) -> Case:
+    """The case that a record of a run folder was measured of."""
+    model, _, weights = record.group.rpartition(".")
+    given = record.run.get("path"), record.run.get("vram_cap")
+    return Case(model, weights, record.asked, method_of(record), *given)  # type: ignore[arg-type]
 
 
 def _check_options(options: Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +16,7 @@ from accel import advise as advising
 from accel import baselines, metrics
 from accel import compare as comparing
 from accel.base_head import BaseHead
-from accel.cases import REQUEST_OPTIONS, cases_of
+from accel.cases import REQUEST_OPTIONS, case_of, cases_of
 from accel.core import Case, Record
 from accel.errors import InvalidRequestError
 from accel.installation import installation
@@ -31,6 +31,9 @@ from accel.runs import RunFolder, default_folder
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
 
 console = Console()
+
+_MEASURING = ("methods", "size", "path", "vram_cap", "out", "device", "repeats")
+"""Options without a default that say what is measured, or how."""
 
 
 def list(options: Namespace) -> int:
@@ -68,27 +71,24 @@ def bench(options: Namespace) -> int:
 
 
 def refresh(options: Namespace) -> int:
-    """`accel refresh`: the records become the baselines of their cases, collapsed ones excepted."""
+    """`accel refresh`: repeats of each case become its baseline, collapsed ones excepted; 1 if a
+    case failed."""
+    from accel.refresh import command as refreshing
+    from accel.refresh.refusals import check_tree
+
+    refreshing.check_options(options)
     if options.source:
         _check_nothing_asked(options, "--from takes records as they are")
-        records = _read_run(options.source)
-        if others := {r.group for r in records if r.group.rpartition(".")[0] != options.model}:
-            raise InvalidRequestError(
-                f"{options.source} holds records of {', '.join(sorted(others))}, not of "
-                f"{options.model}; name their model"
-            )
-        failures = RunFolder(options.source).failures()
+        folder, found = options.source, refreshing.taken(options.source, options.model)
     else:
         cases = cases_of(options)
-        folder = RunFolder(options.out or default_folder(cases[0].group))
-        records = _measure(cases, folder, options)
-        failures = _failures(folder, cases)
-    for record in records:
-        verdict = comparing.judge_of(record, method_of(record), None)
-        if verdict.status == "collapsed":
-            failures[record.case] = f"no baseline: {verdict.lines[0]}"
-        else:
-            print(f"wrote {baselines.write(record, options.baselines)}")
+        check_tree()
+        folder = options.out or default_folder(cases[0].group)
+        folders = refreshing.repeat_folders(folder, options.repeats or refreshing.REPEATS)
+        for path in folders:
+            _measure(cases, RunFolder(path), options)
+        found = refreshing.measured(folders, cases)
+    failures = refreshing.accept(found, folder, options)
     _tell(failures)
     return 1 if failures else 0
 
@@ -148,7 +148,7 @@ def advise(options: Namespace) -> int:
 def report(options: Namespace) -> int:
     """`accel report`: table, contact sheet and videos of a run folder anew."""
     records = _read_run(options.run)
-    cases = [_case_of(record) for record in records]
+    cases = [case_of(record) for record in records]
     folder = RunFolder(options.run)
     _present(folder, cases, options.baselines, folder.failures())
     return 0
@@ -172,11 +172,7 @@ def doctor(options: Namespace) -> int:
 def _check_nothing_asked(options: Namespace, why: str) -> None:
     """Where nothing is measured, a request or methods would be ignored."""
     given = vars(options)
-    asked = [
-        n
-        for n in ("methods", "size", "path", "vram_cap", "out", "device", *REQUEST_OPTIONS)
-        if given[n] is not None
-    ]
+    asked = [n for n in (*_MEASURING, *REQUEST_OPTIONS) if given.get(n) is not None]
     if asked:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
         raise InvalidRequestError(f"{why}; leave out {names}")
@@ -198,6 +194,7 @@ def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Se
             bar.update(task, advance=1, description=text.partition("\n")[0])
 
         with Bench(folder, settings, progress) as bench:
+            bench.identity["command"] = options.typed
             return bench.run(cases)
 
 
@@ -230,7 +227,7 @@ def _failures(folder: RunFolder, cases: Sequence[Case]) -> dict[str, str]:
     return {case.id: failures[case.id] for case in cases if case.id in failures}
 
 
-def _tell(failures: dict[str, str]) -> None:
+def _tell(failures: Mapping[str, str]) -> None:
     for case, error in failures.items():
         print(f"accel: {case} failed: {error}", file=sys.stderr)
 
@@ -263,9 +260,3 @@ def _place(record: Record) -> tuple[bool, int, float]:
     names, method = [*METHODS], method_of(record)
     place = names.index(method.name) if method.name in METHODS else len(names)
     return not record.is_reference, place, -float(record.metrics["seconds"])
-
-
-def _case_of(record: Record) -> Case:
-    model, _, weights = record.group.rpartition(".")
-    given = record.run.get("path"), record.run.get("vram_cap")
-    return Case(model, weights, record.asked, method_of(record), *given)  # type: ignore[arg-type]

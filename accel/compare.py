@@ -19,6 +19,7 @@ from accel.summary import of_inputs
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
 __all__ = [
+    "SUMMARY",
     "compare_runs",
     "compare_to_baselines",
     "exit_code",
@@ -32,7 +33,7 @@ MethodOf = Callable[[Record], Method]
 Key = tuple[str, str]
 _AGAIN = "delete it and run its case again"
 
-_SUMMARY = (
+SUMMARY = (
     "speedup", "s_per_frame", "memory.peak.allocated_mib", "memory.peak.rss_mib",
     "clip", "tssim", "tlpips", "lpips", "motion_class",
 )  # fmt: skip
@@ -127,7 +128,7 @@ def _case_lines(verdict: Verdict, width: int, verbose: bool) -> Iterator[str]:
 
 
 def _numbers(record: Record) -> Iterator[str]:
-    for metric in _SUMMARY:
+    for metric in SUMMARY:
         value = record.metrics.get(metric)
         name = metric.removeprefix("memory.").replace(".", " ")
         if value is not None:

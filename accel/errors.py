@@ -9,6 +9,7 @@ AccelError
 ├── OutputError               a folder or file that cannot be written
 ├── BaselineError             a baseline file that cannot be used
 ├── GpuBusyError              another run measures on this GPU
+├── RefusedError              records that must not become baselines: the message says why
 └── CaseError                 one case failed; the other cases of the run go on
     ├── NoEffectError         the observed counters are not the expected ones
     ├── OutOfMemoryError      the device ran out of memory
@@ -31,6 +32,7 @@ __all__ = [
     "NotSupportedError",
     "OutOfMemoryError",
     "OutputError",
+    "RefusedError",
     "UnknownNameError",
     "WorkerDiedError",
     "WorkerTimeoutError",
@@ -72,6 +74,10 @@ class BaselineError(AccelError):
 
 class GpuBusyError(AccelError):
     """Another run measures on this GPU."""
+
+
+class RefusedError(AccelError):
+    """Records that must not become baselines."""
 
 
 class CaseError(AccelError):

@@ -18,7 +18,7 @@ judged in accel.claimed.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from math import expm1, isnan, log
+from math import isnan, log
 
 from accel.claimed import binding, keeps
 from accel.collapse import frozen_inputs, motion
@@ -36,12 +36,23 @@ from accel.limits import (
     Limit,
     family,
     shown,
+    shown_move,
 )
-from accel.reading import Numbers, both, broken, interval, is_judged, is_timed, missing, number
+from accel.reading import (
+    Numbers,
+    both,
+    broken,
+    calibrated,
+    interval,
+    is_judged,
+    is_timed,
+    missing,
+    number,
+)
 from accel.sequential import answer
 from accel.verdict import Check, Family, Status, Verdict, as_expected
 
-__all__ = ["Check", "Verdict", "is_judged", "is_timed", "judge"]
+__all__ = ["Check", "Verdict", "gated", "is_judged", "is_timed", "judge"]
 
 
 def judge(
@@ -205,16 +216,16 @@ def _compare(
         return
     versions_of = (r.fingerprint.get("versions", {}) for r in (baseline, record))
     versions = "".join(f"; {change}" for change in changes(*versions_of))
-    for metric, limit in _gated(record, baseline, limits):
-        yield _limit(metric, limit, record.metrics, baseline.metrics, whose, versions)
+    for metric, limit in gated(record, baseline, limits):
+        yield _limit(metric, limit, record.metrics, baseline, whose, versions)
     if "motion_class" in {*record.metrics, *baseline.metrics}:
         yield motion(record.metrics, baseline.metrics, whose, "quality")
     for counter in sorted({*record.counters, *baseline.counters}):
         yield _counter(counter, record.counters, baseline.counters, whose)
 
 
-def _gated(
-    record: Record, baseline: Record, limits: tuple[Limit, ...]
+def gated(
+    record: Record, baseline: Record, limits: tuple[Limit, ...] = LIMITS
 ) -> Iterator[tuple[str, Limit]]:
     """Every metric that either side has, or must have, with the first limit that covers it."""
     kind, timed = "cpu" if record.hardware == "cpu" else "gpu", is_timed(record)
@@ -225,20 +236,24 @@ def _gated(
 
 
 def _limit(
-    metric: str, limit: Limit, now: Numbers, before: Numbers, whose: str, versions: str
+    metric: str, limit: Limit, now: Numbers, baseline: Record, whose: str, versions: str
 ) -> Check:
+    """By the larger of the table's tolerance and the baseline's own."""
+    own = calibrated(baseline, metric)
+
     def compare(value: float, old: float) -> Check:
-        moved = log(value) - log(old) if limit.logarithmic else value - old
-        tolerance = max(limit.relative * abs(old), limit.absolute)
+        moved = limit.moved(old, value)
+        tolerance = max(limit.tolerance(old), own)
         status, ends = _limit_status(metric, limit, now, moved, old, tolerance)
-        by = _size(metric, limit, moved, signed=True), _size(metric, limit, tolerance)
+        by = shown_move(metric, limit, moved, signed=True), shown_move(metric, limit, tolerance)
         text = f"{metric} is {shown(metric, value)}{ends}, was {shown(metric, old)} in {whose}: "
-        text += f"{by[0]}, allowed {by[1]}{versions}"
+        origin = " (calibrated)" if own > limit.tolerance(old) else ""
+        text += f"{by[0]}, allowed {by[1]}{origin}{versions}"
         hint = "; keep it with `accel refresh`" if status == "improved" else ""
         beyond = abs(moved) / tolerance - 1 if tolerance else None
         return Check(family(metric), metric, status, text + hint, beyond)
 
-    return both(metric, now, before, whose, compare)
+    return both(metric, now, baseline.metrics, whose, compare)
 
 
 def _limit_status(
@@ -253,11 +268,6 @@ def _limit_status(
     if abs(moved) <= tolerance:
         return "pass", ""
     return "improved" if limit.higher_is_better is (moved > 0) else "regressed", ""
-
-
-def _size(metric: str, limit: Limit, size: float, *, signed: bool = False) -> str:
-    text = f"{100 * expm1(size):.1f} %" if limit.logarithmic else shown(metric, size)
-    return f"+{text}" if signed and size > 0 else text
 
 
 def _counter(name: str, now: Numbers, before: Numbers, whose: str) -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import expm1, log
 
 from accel.core import Claim
 from accel.verdict import Family, Status
@@ -27,6 +28,7 @@ __all__ = [
     "Limit",
     "family",
     "shown",
+    "shown_move",
 ]
 
 
@@ -52,6 +54,14 @@ class Limit:
         """Whether this limit holds for that metric; timed: of a record whose time is judged."""
         return fnmatchcase(metric, self.pattern) and (timed or not self.timed)
 
+    def moved(self, old: float, value: float) -> float:
+        """How far `value` is from `old`: the difference, or that of their natural logarithms."""
+        return log(value) - log(old) if self.logarithmic else value - old
+
+    def tolerance(self, old: float) -> float:
+        """How far a value may have moved from `old`, without any calibration."""
+        return max(self.relative * abs(old), self.absolute)
+
 
 LIMITS = (
     Limit("speedup", absolute=0.04, higher_is_better=True, logarithmic=True, timed=True),
@@ -68,7 +78,9 @@ LIMITS = (
     Limit("motion_amount", relative=0.15, absolute=0.1),
     Limit("motion_ratio", absolute=0.1),
 )
-"""Against the baseline. Process memory depends on the driver, seconds on the card: not gated.
+"""Against the baseline: the floor of its own, calibrated tolerances (accel.refresh.calibration).
+
+Process memory depends on the driver, seconds on the card: not gated.
 
 The speed-up's 0.04 is below a slowdown of 5 % (0.049), and far above the 0.005 by which healthy
 full-size speed-ups differed between two runs.
@@ -156,3 +168,9 @@ def shown(metric: str, value: float) -> str:
     """A value in at least four digits, with its unit."""
     text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     return text + _UNITS.get(metric.split(".")[0], "")
+
+
+def shown_move(metric: str, limit: Limit, size: float, *, signed: bool = False) -> str:
+    """How far a metric moved, or may move: with its unit, or in per cent of a logarithmic limit."""
+    text = f"{100 * expm1(size):.1f} %" if limit.logarithmic else shown(metric, size)
+    return f"+{text}" if signed and size > 0 else text

@@ -13,7 +13,10 @@ from accel.core import Record
 from accel.limits import MIN_PAIRS, family
 from accel.verdict import Check
 
-__all__ = ["Numbers", "both", "broken", "interval", "is_judged", "is_timed", "missing", "number"]
+__all__ = [
+    "Numbers", "both", "broken", "calibrated", "interval", "is_judged", "is_timed", "missing",
+    "number",
+]  # fmt: skip
 
 Numbers = Mapping[str, Any]
 
@@ -59,6 +62,17 @@ def interval(numbers: Numbers, metric: str) -> tuple[float, float] | None:
         return None
     low, high = (number(numbers, f"speedup_{end}") or nan for end in ("low", "high"))
     return low, high
+
+
+def calibrated(baseline: Record, metric: str) -> float:
+    """How far a metric may be from this baseline by its own calibration; 0 if it says nothing.
+
+    Whatever is no finite number there says nothing: the table of limits holds.
+    """
+    found: Any = baseline.run
+    for name in ("calibration", "tolerances"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return (number(found, metric) or 0.0) if isinstance(found, Mapping) else 0.0
 
 
 def missing(metric: str, holder: str, numbers: Numbers) -> Check:

@@ -19,7 +19,16 @@ from accel.side import Side
 from accel.stats import log_ratios
 from accel.telemetry import Telemetry
 
-__all__ = ["Block", "accepted", "block_metrics", "composed", "measure", "rejection", "too_many"]
+__all__ = [
+    "Block",
+    "accepted",
+    "block_metrics",
+    "composed",
+    "disturbed",
+    "measure",
+    "rejection",
+    "too_many",
+]
 
 Block = dict[str, Any]
 """{"reference": [s, s], "candidate": [s, s], "rejected": reason or ""}, composed seconds."""
@@ -91,17 +100,24 @@ def composed(counts: Mapping[str, int], seconds: Mapping[str, float], rest: floa
 
 def rejection(reference: Sequence[Watched], candidate: Sequence[Watched]) -> str:
     """Why a block does not count, or nothing; of its turns' telemetry (Telemetry.result)."""
-    for turn in (*reference, *candidate):
-        if slowed := SLOWED.intersection(turn.get("throttle", ())):
-            return f"the GPU was slowed down: {', '.join(sorted(slowed))}"
-        if turn.get("foreign_processes"):
-            return f"{turn['foreign_processes']:.0f} foreign processes were on the GPU"
+    if found := disturbed((*reference, *candidate)):
+        return found
     sides = (reference, candidate)
     clocks = [[turn["sm_clock_mhz"] for turn in s if "sm_clock_mhz" in turn] for s in sides]
     if all(clocks):
         low, high = sorted(median(side) for side in clocks)
         if high > (1 + CLOCKS) * low:
             return f"the sides ran at different clocks: {low:.0f} and {high:.0f} MHz"
+    return ""
+
+
+def disturbed(seen: Iterable[Watched]) -> str:
+    """Whether a hot or shared GPU can be told of any of these readings, and by what."""
+    for turn in seen:
+        if slowed := SLOWED.intersection(turn.get("throttle", ())):
+            return f"the GPU was slowed down: {', '.join(sorted(slowed))}"
+        if turn.get("foreign_processes"):
+            return f"{turn['foreign_processes']:.0f} foreign processes were on the GPU"
     return ""
 
 

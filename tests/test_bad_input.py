@@ -12,7 +12,7 @@ from accel.baselines import write_file
 from accel.errors import MissingWeightsError
 from accel.metrics import lpips_net
 from accel.models import default_request
-from tests.asking import CASE, GROUP, asked, record_path
+from tests.asking import CASE, GROUP, asked, committed, record_path
 from tests.examples import on_cpu
 
 
@@ -142,7 +142,10 @@ def test_a_broken_baseline_of_a_finished_run(run, tmp_path, capsys):
     for command in ("compare", "report"):
         assert "holds a list, not a record" in refused([command, *where], capsys)
     assert (run / "table.md").read_text() == "of the run"
-    assert main(["refresh", "svd", "--from", *where]) == 0
+    committed(run)
+    again = ["refresh", "svd", "--from", *where]
+    assert "the old baseline cannot be read" in refused(again, capsys)
+    assert main([*again, "--reason", "it was broken"]) == 0
 
 
 def test_missing_weights(tmp_path, capsys):

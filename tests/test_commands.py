@@ -17,7 +17,7 @@ from accel.baselines import read, write_file
 from accel.commands import _read_run
 from accel.launch import Launcher
 from accel.methods import METHODS
-from tests.asking import CASE, GROUP, REFERENCE, asked, record_path
+from tests.asking import CASE, GROUP, REFERENCE, asked, committed, record_path
 from tests.examples import changed
 from tests.local_worker import LocalWorker
 
@@ -41,7 +41,7 @@ def finished(tiny_folder, tmp_path_factory):
 @pytest.fixture
 def run(finished, tmp_path):
     """A copy of the finished run, to be changed."""
-    return shutil.copytree(finished, tmp_path / "run")
+    return committed(shutil.copytree(finished, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -229,15 +229,17 @@ def test_refresh_and_compare(run, tmp_path, capsys):
     assert re.search(r"regressed +quality: clip is -0.9", capsys.readouterr().out)
 
 
-def test_refresh_measures_what_is_missing(run, tiny_folder, no_worker, tmp_path, capsys):
-    assert main(asked(tiny_folder, run, command="refresh")) == 0
+def test_refresh_measures_what_is_missing(run, tiny_folder, no_worker, clean_tree, tmp_path):
+    assert main(asked(tiny_folder, run, "--repeats", "1", command="refresh")) == 0
     assert len(list((tmp_path / "baselines").rglob("*.json"))) == 2
     assert main(asked(tiny_folder, run)) == 0
     assert re.search(r"\| Verdict +\| +pass \| +pass \|", (run / "table.md").read_text())
 
 
-def test_refresh_keeps_what_was_measured_beside_a_failure(run, tiny_folder, local, capsys):
-    methods = ("--methods", "fewer_steps:2", "planted:broken")
+def test_refresh_keeps_what_was_measured_beside_a_failure(
+    run, tiny_folder, local, clean_tree, capsys
+):
+    methods = ("--repeats", "1", "--methods", "fewer_steps:2", "planted:broken")
     assert main(asked(tiny_folder, run, *methods, command="refresh")) == 1
     printed = capsys.readouterr()
     assert printed.out.count("wrote ") == 2

@@ -9,6 +9,7 @@ from accel.__main__ import main, parser
 from accel.baselines import read
 from accel.fetch import cache_folder
 from accel.report.tables import markdown, table
+from tests.asking import committed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,5 +62,5 @@ def test_the_example_of_a_gate(project, monkeypatch, capsys):
     assert main(["refresh", "svd", "--from", str(folder)]) == 2
     assert "put its folder on PYTHONPATH" in capsys.readouterr().err
     monkeypatch.syspath_prepend(project.path)
-    assert main(["refresh", "svd", "--from", str(folder)]) == 0
+    assert main(["refresh", "svd", "--from", str(committed(folder))]) == 0
     project.runpytest_subprocess("--accel-out=kept").assert_outcomes(passed=1)

@@ -10,7 +10,7 @@ import torch
 from accel import baselines, commands
 from accel.__main__ import main
 from accel.advise import judged
-from accel.commands import _case_of
+from accel.cases import case_of
 from accel.core import Case
 from accel.errors import BaselineError, InvalidRequestError
 from accel.identity import incomparable
@@ -122,9 +122,13 @@ def test_a_cap_that_all_fit_under_and_one_run_folder_for_two_caps(crowded, tiny_
     assert kept == {"reference"}
 
 
-def test_a_refreshed_cap_has_a_baseline_of_its_own(crowded, tiny_folder, tmp_path):
+def test_a_refreshed_cap_has_a_baseline_of_its_own(
+    crowded, clean_tree, tiny_folder, tmp_path, monkeypatch
+):
+    """The workers share the test's process, so that its memory tells nothing of them."""
+    monkeypatch.setattr("accel.measure.in_use", lambda device: 400.0)
     out = tmp_path / "run"
-    assert main(capped(tiny_folder, out, command="refresh")) == 1
+    assert main(capped(tiny_folder, out, "--repeats", "1", command="refresh")) == 1
     found = {name.partition("@")[0] for name in stems(tmp_path / "baselines")}
     assert found == {"reference", "fewer_steps-2-vram_cap16"}
 
@@ -140,7 +144,7 @@ def test_capped_and_uncapped_are_never_one_case(tmp_path):
     assert reference_of(CAPPED) == reference_of(CASE)
     assert not replace(reference_of(CASE), vram_cap=16.0).is_reference
     kept = replace(under, run={**under.run, "vram_cap": 16.0, "path": None, "modules": []})
-    assert _case_of(kept) == CAPPED
+    assert case_of(kept) == CAPPED
     folder = RunFolder(tmp_path)
     folder.write(CAPPED, kept)
     assert folder.record(CAPPED) == kept

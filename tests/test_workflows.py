@@ -171,3 +171,17 @@ def test_equal_baselines_are_not(propose):
     pushed, calls = propose("old")
     assert pushed == ""
     assert "pr create" not in calls
+
+
+@pytest.mark.parametrize(("reason", "asked"), [("", []), ("two words", ["--reason", "two words"])])
+def test_a_reason_reaches_both_refreshes(tmp_path, reason, asked):
+    calls = tmp_path / "calls"
+    (tmp_path / "accel").write_text(f'#!/bin/sh\nfor w in "$@"; do echo "$w"; done >>{calls}\n')
+    (tmp_path / "accel").chmod(0o755)
+    given = {**os.environ, "BIN": str(tmp_path), "REASON": reason}
+    subprocess.run([ROOT / "ci" / "refresh", "--repeats", "2"], check=True, env=given)
+    rest = [*asked, "--repeats", "2"]
+    mini, untrained = (
+        ["refresh", m, "--weights", w] for m, w in (("svd", "mini"), ("svd-xt", "untrained"))
+    )
+    assert calls.read_text().splitlines() == [*mini, *rest, *untrained, *rest]

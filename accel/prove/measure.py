@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accel.core import Case, Record
-from accel.errors import CaseError
+from accel.errors import CaseError, NoEffectError
 from accel.launch import Options
 from accel.prove import DEFECTS
 from accel.prove.healthy import Unedited
@@ -43,7 +43,13 @@ def measure(bench: Bench, case: Case, repeats: int) -> Evidence:
 
 
 def _outcome(bench: Bench, case: Case) -> Record | CaseError:
+    """One without an effect is kept in the folder, as records are: it would be so again."""
+    start = f"{NoEffectError.__name__}: "
+    if (kept := bench.folder.failures().get(case.id, "")).startswith(start):
+        return NoEffectError(kept.removeprefix(start))
     try:
         return bench.measure(case)
     except CaseError as error:  # it is what the defect did, and is judged
+        if isinstance(error, NoEffectError):
+            bench.folder.fail(case, f"{start}{error}")
         return error
