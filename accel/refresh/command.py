@@ -65,8 +65,8 @@ def taken(folder: Path, model: str) -> Measured:
     Raises InvalidRequestError for records of another model, RefusedError for a repeat that lacks
     a case.
     """
-    numbers = (int(path.name.removeprefix("repeat-")) for path in folder.glob("repeat-*"))
-    folders = repeat_folders(folder, max(numbers, default=1))
+    names = [path.name.removeprefix("repeat-") for path in folder.glob("repeat-*")]
+    folders = repeat_folders(folder, max(map(int, filter(str.isdecimal, names)), default=1))
     runs = [read_run(path) for path in folders]
     if others := {group for group, _ in runs[0] if group.rpartition(".")[0] != model}:
         raise InvalidRequestError(
@@ -105,7 +105,8 @@ def accept(found: Measured, folder: Path, options: Namespace) -> Mapping[str, st
     for change in changes:
         print("\n".join(render(change)))
     _check_reasons(changes, options.reason)
-    _prove(changes, folder)
+    if changes:
+        _prove([change.new for change in changes if is_widened(change.new)], folder)
     records = [_signed(provenance(change.new), options.typed) for change in changes]
     for record in records:
         baselines.dumps(record)  # raises for what cannot be written, before the first one is
@@ -153,8 +154,7 @@ def _check_reasons(changes: Sequence[Change], reason: str | None) -> None:
         )
 
 
-def _prove(changes: Sequence[Change], folder: Path) -> None:
-    widened = [change.new for change in changes if is_widened(change.new)]
+def _prove(widened: Sequence[Record], folder: Path) -> None:
     if not widened:
         print("planted defects: not run, for no limit is wider than those of `accel prove`")
         return

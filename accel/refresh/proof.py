@@ -72,7 +72,8 @@ def _healthy_case(record: Record) -> Case:
 
 def _measured(case: Case, record: Record, folder: RunFolder, progress: Progress) -> Evidence:
     device = "cpu" if record.hardware == "cpu" else "cuda"
-    options = Options(pairs=pairs_on(device, 1), device=device)
+    clip = record.run.get("options", {}).get("clip", Options.clip)
+    options = Options(pairs=pairs_on(device, 1), device=device, clip=clip)
     try:
         with Bench(folder, options, progress) as bench:
             evidence = measure(bench, case, repeats=0)

@@ -4,6 +4,7 @@ On a CPU, and with `-m gpu` on a GPU. `-m "not prove"` leaves it out.
 """
 
 import math
+from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import pytest
@@ -21,6 +22,7 @@ from accel.prove import DEFECTS
 from accel.prove.command import show
 from accel.prove.measure import measure, pairs_on
 from accel.prove.proof import alarms, exit_code, healthy, rows
+from accel.refresh.proof import unproved
 from accel.runner import Bench
 from accel.runs import RunFolder
 from accel.verdict import Check
@@ -66,6 +68,29 @@ def test_beyond_its_bound_is_told_of_every_number(evidence):
     margins = [row.beyond for row in found(evidence) if row.beyond is not None]
     assert len(margins) > 15
     assert min(margins) > 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "tolerance", "defect"),
+    [
+        ("clip", 1.0, "wrong_image"),
+        ("lpips", 1.0, "cached"),
+        ("psnr", 200.0, "wrong_seed"),
+        ("tof", 100.0, "shuffled"),
+        ("motion_amount", 100.0, "lost_motion"),
+    ],
+)
+def test_a_calibrated_limit_that_is_too_wide(evidence, metric, tolerance, defect):
+    """What `accel refresh` asks before it accepts one; as wide as the table's it is fine."""
+    host = evidence.healthy[Int8WeightOnly()]
+    calibrated = {"calibration": {"repeats": 3, "tolerances": {metric: 1e-6}}}
+    assert list(unproved(evidence, replace(host, run=calibrated))) == []
+    calibrated["calibration"]["tolerances"][metric] = tolerance
+    found = list(unproved(evidence, replace(host, run=calibrated)))
+    assert any(
+        line.startswith(f"{defect} by quality: {metric} (in the baseline)") for line in found
+    )
+    assert all("in the baseline" in line for line in found)
 
 
 def test_the_table(evidence, capsys):
