@@ -120,12 +120,15 @@ def test_a_worker_on_another_gpu_than_the_locked_one():
     mine.check(OTHER)
 
 
-def test_a_bench_starts_no_worker_on_a_busy_gpu(holder, tmp_path, tiny_folder, no_worker, capsys):
+def test_a_bench_starts_no_worker_on_a_busy_gpu(
+    holder, tmp_path, tiny_folder, no_worker, clean_tree, capsys
+):
     arguments = asked(tiny_folder, tmp_path / "run", "--device", "cuda")
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert re.match(f"accel: GpuBusyError: {GPU} is held by pid {holder.pid}", printed.err)
     assert main(asked(tiny_folder, tmp_path / "b", "--device", "cuda", command="refresh")) == 2
+    assert "GpuBusyError" in capsys.readouterr().err
     assert RunFolder(tmp_path / "run").failures() == {}
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from accel.__main__ import main
-from accel.arguments import typed
 from accel.baselines import find, read, write_file
 from accel.limits import LIMITS
 from accel.prove.costs import Slower
@@ -282,20 +281,3 @@ def test_what_cannot_be_written_is_told_before_the_first_is(run, monkeypatch, ca
     monkeypatch.setattr("accel.baselines.dumps", cannot)
     assert refresh(run) == 4
     assert accepted(run) is None
-
-
-# the command line, as it is kept
-
-
-@pytest.mark.parametrize(
-    ("words", "kept"),
-    [
-        (["refresh", "svd", "--from", "runs/mine"], "accel refresh svd --from runs/mine"),
-        (["bench", "svd", "--out", "/home/me/run"], "accel bench svd --out run"),
-        (["bench", "svd", "--path=/models/svd/"], "accel bench svd --path=svd/"),
-        (["x", "lcm:4,weights=/a/b/c.st+y:z=/d/e"], "accel x lcm:4,weights=c.st+y:z=e"),
-        (["x", "--reason", "a/b and /c"], "accel x --reason 'a/b and /c'"),
-    ],
-)
-def test_no_folder_of_the_machine_is_kept(words, kept):
-    assert typed(words) == kept
