@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from accel import baselines
 from accel.core import Case, Record
 from accel.errors import BaselineError, OutputError
+from accel.identity import same_method
 
 __all__ = ["RunFolder", "default_folder"]
 
@@ -71,8 +72,9 @@ class RunFolder:
         found = baselines.read(path, RESUME)
         kept = {name: found.run.get(name) for name in ("path", "vram_cap")}
         before = {**found.full_request, "method": found.method, **kept}
+        method = found.method if same_method(found, case.method) else repr(case.method)
         given = {"path": case.path, "vram_cap": case.vram_cap}
-        now_asked = {**asdict(case.request), "method": repr(case.method), **given}
+        now_asked = {**asdict(case.request), "method": method, **given}
         for name, now in now_asked.items():
             if before.get(name) != now:
                 raise BaselineError(

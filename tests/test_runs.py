@@ -140,6 +140,13 @@ def test_the_record_of_another_case_is_not_taken(folder, case, message):
         folder.record(case)
 
 
+def test_a_record_from_before_a_field_of_its_method_is_taken(folder):
+    case = replace(CASE, method=parse("semi_structured:feed_forward"))
+    old = replace(record_of(case), method="SemiStructured(layers='feed_forward')")
+    folder.write(case, old)
+    assert folder.record(case) == old
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
