@@ -12,6 +12,8 @@ from accel.errors import InvalidRequestError, NotSupportedError
 from accel.limits import family
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from accel.models.svd import Pipeline
     from accel.verdict import Status
 
@@ -62,6 +64,9 @@ class Chain(Method):
 
     def may_fail(self, weights: Weights) -> tuple[Status, ...]:
         return tuple(dict.fromkeys(s for m in self.methods for s in m.may_fail(weights)))
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return {name: path for m in self.methods for name, path in m.weight_files(weights).items()}
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)

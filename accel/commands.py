@@ -24,7 +24,7 @@ from accel.launch import Options
 from accel.methods import METHODS, method_of
 from accel.models import MODELS, WEIGHTS
 from accel.models.images import image_array, inputs, photo_names
-from accel.plugin import gpu_count
+from accel.resumed import check_hardware, check_weights, hardware_here
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
 
@@ -199,20 +199,17 @@ def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Se
 
 
 def _check_resumed(folder: RunFolder, cases: Sequence[Case], device: str | None) -> None:
-    """A folder holds one model and weights (its videos go by case id), on one device."""
+    """A folder holds one model and weights (its videos go by case id), on one kind of hardware."""
     found = {path.name for path in (folder.path / "records").iterdir()} - {cases[0].group}
     if found:
         raise InvalidRequestError(
             f"{folder.path} holds records of {', '.join(sorted(found))}; choose another --out for "
             f"{cases[0].group}"
         )
-    on_cpu = device == "cpu" or not gpu_count()
-    for record in folder.records(cases):
-        if (record.hardware == "cpu") != on_cpu:
-            raise InvalidRequestError(
-                f"{folder.path} was measured on {record.hardware}; choose another --out, or "
-                f"--device {'cpu' if record.hardware == 'cpu' else 'cuda'}"
-            )
+    check_hardware(folder, folder.all_records(), hardware_here(device))
+    for case in cases:
+        if record := folder.record(case):
+            check_weights(folder, case, record)
 
 
 def _check_baselines(case: Case, root: Path) -> None:

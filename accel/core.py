@@ -12,6 +12,8 @@ from accel.errors import BaselineError, InvalidRequestError
 from accel.slugs import field_word, is_changed, own_fields, word
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from accel.models.svd import Pipeline
     from accel.verdict import Status
 
@@ -171,6 +173,13 @@ class Method(ABC):
         One of them is then "as expected"; anything else is judged as ever.
         """
         return ()
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        """Files that it takes parameters from in a pipeline of such weights, by name.
+
+        Their checksums go into the record: other weights in the same place are another recipe.
+        """
+        return {}
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         """Why this pipeline cannot be accelerated so, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["taken_by", "visible"]
+__all__ = ["name_of", "taken_by", "visible"]
 
 
 def visible() -> tuple[str, ...]:
@@ -33,6 +33,16 @@ def taken_by(device: str | None) -> str | None:
         return None
     index, found = int((device or "").partition(":")[2] or 0), visible()
     return found[index] if index < len(found) else None
+
+
+def name_of(gpu: str) -> str | None:
+    """The name ("NVIDIA H200") of a GPU that `visible` lists, or None if NVML does not tell it."""
+    import pynvml
+
+    try:
+        return str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByUUID(gpu)))
+    except pynvml.NVMLError:
+        return None
 
 
 def _named(word: str, found: tuple[str, ...]) -> str | None:

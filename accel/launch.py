@@ -9,6 +9,7 @@ from typing import Any
 from accel import turns
 from accel.core import Case, Request
 from accel.lock import GpuLock
+from accel.models.checksums import checksums
 from accel.models.images import inputs
 from accel.pool import Start, Worker
 from accel.runs import RunFolder
@@ -78,6 +79,8 @@ class Launcher:
         applied = worker.apply(case.method)
         side.expected = applied["expected"]
         side.fingerprint["tf32"] = applied["tf32"]
+        if self.start is None:  # another accel may take another file than this one would
+            side.fingerprint["weights"] = checksums(case)
         self.progress(f"{case.id}: warming up")
         warm = worker.warm()
         side.preparation = {"load": loaded["seconds"], "apply": applied["seconds"], "warm": warm}

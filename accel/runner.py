@@ -19,6 +19,7 @@ from accel.launch import Launcher, Options, Progress, inputs_of, take_turns
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
 from accel.recording import digest_of, record_of
+from accel.resumed import check_hardware, check_weights, hardware_here, is_elsewhere
 from accel.runs import RunFolder
 from accel.side import Side
 from accel.summary import Samples
@@ -97,7 +98,8 @@ class Bench:
         self._check_path(case)
         if found := self.folder.record(case):
             self._check_options(case, found)
-            return found
+            if not self._is_outdated(case, found):
+                return found
         reference = self._resident(reference_of(case))
         try:
             record = self._measure(case, reference)
@@ -140,11 +142,22 @@ class Bench:
             self._end_reference()
         if self._reference is None:
             try:
-                self._reference = self._launcher.side(case, inputs_of(case))
+                self._reference = self._started(case)
             except (InvalidRequestError, MissingWeightsError) as error:
                 self._refused[case] = error
                 raise
         return self._reference
+
+    def _started(self, case: Case) -> Side:
+        """The reference's side, on the hardware of the folder's records."""
+        side = self._launcher.side(case, inputs_of(case))
+        try:
+            records = self.folder.all_records()
+            check_hardware(self.folder, records, side.fingerprint["hardware"])
+        except AccelError:
+            side.worker.close()
+            raise
+        return side
 
     def _record(
         self, side: Side, reference: Side, pairs: Samples, blocks: Sequence[Block] = ()
@@ -167,7 +180,20 @@ class Bench:
                 f"{case.path}"
             )
 
+    def _is_outdated(self, case: Case, found: Record) -> bool:
+        """Whether a resumed run has measured the reference on another machine than its record.
+
+        The parts of a run are on several GPUs by intention.
+        """
+        side = self._reference
+        if side is None or side.case != case or len(side.samples) < self.options.pairs:
+            return False
+        gpu = found.run.get("gpu") if self.folder.part else side.gpu
+        return is_elsewhere(found, self.identity, gpu)
+
     def _check_options(self, case: Case, found: Record) -> None:
+        check_hardware(self.folder, [found], hardware_here(self.options.device))
+        check_weights(self.folder, case, found)
         before = {**self.options.lasting, **found.run.get("options", {})}
         if before != self.options.lasting:
             raise InvalidRequestError(

@@ -26,6 +26,8 @@ def install(monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...] | None = GPUS
         nvmlDeviceGetCount=lambda: len(found),
         nvmlDeviceGetHandleByIndex=lambda index: index,
         nvmlDeviceGetUUID=lambda handle: found[handle],
+        nvmlDeviceGetHandleByUUID=found.index,
+        nvmlDeviceGetName=lambda handle: "NVIDIA H200",
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

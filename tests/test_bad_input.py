@@ -14,6 +14,7 @@ from accel.metrics import lpips_net
 from accel.models import default_request
 from tests.asking import CASE, GROUP, asked, committed, record_path
 from tests.examples import on_cpu
+from tests.fake_nvml import install
 
 
 @pytest.fixture
@@ -175,13 +176,13 @@ def test_the_folder_of_another_model(run, tiny_folder, capsys, no_worker):
 
 
 def test_the_folder_of_another_device(run, tiny_folder, capsys, no_worker, monkeypatch):
-    for module in ("cases", "commands"):
-        monkeypatch.setattr(f"accel.{module}.gpu_count", lambda: 1)
+    install(monkeypatch)
     form = json.loads(record_path(run).read_text())
     form["run"]["path"] = str(tiny_folder)
     record_path(run).write_text(json.dumps(form))
     line = refused(asked(tiny_folder, run, "--device", "cuda"), capsys)
-    assert "was measured on cpu; choose another --out, or --device cpu" in line
+    told = "was measured on cpu; choose another --out for nvidia-h200, or --device cpu"
+    assert told in line
 
 
 def test_two_pictures_of_one_name_are_not_mixed_up(run, tiny_folder, tmp_path, capsys, no_worker):

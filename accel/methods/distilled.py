@@ -12,10 +12,11 @@ Source: Wang et al. 2024 (arXiv:2402.00769); Hauryk 2026, M4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from accel.core import Counters, Fidelity, Method, Weights
-from accel.models.students import put_in, refusal
+from accel.models.students import put_in, refusal, weight_files
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -37,6 +38,9 @@ class Distilled(Method):
     def may_fail(self, weights: Weights) -> tuple[Status, ...]:
         """In a published comparison SVD moved otherwise with them: tSSIM 0.18 apart."""
         return ("regressed",) if weights == "pretrained" else ()
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return weight_files(self.weights, weights)
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return refusal(pipeline, self.weights)

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from accel.core import Claim, Counters, Fidelity, Method, Request
+from accel.core import Claim, Counters, Fidelity, Method, Request, Weights
 from accel.errors import InvalidRequestError
 from accel.methods.fewer_steps import UNGUIDED, speed
 from accel.methods.surgery import wrap
-from accel.models.students import put_in, refusal
+from accel.models.students import put_in, refusal, weight_files
 
 if TYPE_CHECKING:
     from accel.models.lcm import ConsistencyScheduler
@@ -56,6 +57,9 @@ class Lcm(Method):
         """Speed by the denoiser calls, which are cheaper where guidance falls away."""
         cheaper = UNGUIDED if self.guidance <= 1 < request.max_guidance else 1
         return (speed(request, cheaper * self.steps),)
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return weight_files(self.weights, weights)
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         return refusal(pipeline, self.weights)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
@@ -31,12 +32,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.sparse import SparseSemiStructuredTensor, SparseSemiStructuredTensorCUSPARSELT
 
-from accel.core import Counters, Fidelity, Method
+from accel.core import Counters, Fidelity, Method, Weights
 from accel.errors import InvalidRequestError, NoEffectError, unknown_name
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.methods.surgery import replace_linears
 from accel.models import two_of_four
-from accel.models.tuned import put_in, refusal
+from accel.models.tuned import put_in, refusal, weight_files
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -117,6 +118,9 @@ class SemiStructured(Method):
             raise InvalidRequestError(
                 f"semi_structured: weights is {self.weights!r}, which tuned=true alone reads"
             )
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return weight_files(self.weights, weights) if self.tuned else {}
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if count := count_int8_linears(pipeline.denoiser):

@@ -23,7 +23,9 @@ from accel.errors import IntegrityError, MissingWeightsError
 from accel.models import Model, get_model
 from accel.models.svd import Pipeline
 
-__all__ = ["MINI", "UNET_PARAMETERS", "load", "pretrained_folder", "untrained_unet"]
+__all__ = [
+    "MINI", "UNET_PARAMETERS", "load", "pretrained_folder", "untrained_unet", "weight_files",
+]  # fmt: skip
 
 MINI = Path(__file__).parent.parent / "zoo" / "weights" / "svd"
 UNET_PARAMETERS = 1_524_623_082
@@ -96,6 +98,35 @@ def pretrained_folder(model: Model, path: str | None = None) -> Path:
     return Path(folder)
 
 
+def weight_files(case: Case) -> dict[str, Path]:
+    """The files of weights and configurations that `load` reads, by part and name.
+
+    Errors as `pretrained_folder`.
+    """
+    if case.weights == "untrained":
+        return {}
+    mini = case.weights == "mini"
+    folder = MINI if mini else pretrained_folder(get_model(case.model), case.path)
+    variant = _variant(folder)
+    files = [path for part in PARTS for path in _read_of(folder / part, variant)]
+    return {path.relative_to(folder).as_posix(): path for path in files}
+
+
+def _read_of(part: Path, variant: str | None) -> list[Path]:
+    """What diffusers reads of one part's folder: pickles only where there is no safetensors."""
+    for ending in ("safetensors", "bin"):
+        found = sorted(part.glob(f"*.{ending}"))
+        halves = [path for path in found if f".{variant}" in path.name]
+        full = [path for path in found if ".fp16" not in path.name]
+        if found:
+            return [*sorted(part.glob("*config.json")), *(halves or full or found)]
+    return sorted(part.glob("*config.json"))
+
+
+def _variant(folder: Path) -> str | None:
+    return "fp16" if list(folder.glob("unet/*.fp16*.safetensors")) else None
+
+
 def _from_folder(folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeline:
     """A pipeline in the diffusers layout, fp16 variant if the folder has one, sharded or not."""
     missing = [part for part in PARTS if not (folder / part).is_dir()]
@@ -104,10 +135,9 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeli
             f"{folder} is no Stable Video Diffusion folder in the diffusers layout: it lacks "
             f"{', '.join(missing) or 'model_index.json'}; save one with save_pretrained"
         )
-    variant = "fp16" if list(folder.glob("unet/*.fp16*.safetensors")) else None
     try:
         pipeline: Any = StableVideoDiffusionPipeline.from_pretrained(
-            folder, variant=variant, dtype=dtype, local_files_only=True
+            folder, variant=_variant(folder), dtype=dtype, local_files_only=True
         )
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise MissingWeightsError(f"{folder} cannot be loaded: {error}") from error

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from accel.core import Weights
 from accel.errors import IntegrityError, MissingWeightsError, NoEffectError
 from accel.methods.int8_weight_only import count_int8_linears
 from accel.models import low_rank
@@ -22,7 +23,7 @@ from accel.models import low_rank
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["MINI", "fingerprint", "put_in", "refusal"]
+__all__ = ["MINI", "fingerprint", "put_in", "refusal", "weight_files"]
 
 ZOO = Path(__file__).parent.parent / "zoo" / "weights"
 MINI = Path("lcm") / "low_rank.safetensors"
@@ -40,6 +41,13 @@ def fingerprint(folder: Path) -> str:
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def weight_files(given: str, weights: Weights) -> dict[str, Path]:
+    """The file that `put_in` reads, if it reads one. given: the method's own."""
+    if given or weights == "mini":
+        return {"student": Path(given) if given else ZOO / MINI}
+    return {}
 
 
 def refusal(pipeline: Pipeline, weights: str) -> str | None:

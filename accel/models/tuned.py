@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from accel.core import Weights
 from accel.errors import IntegrityError, MissingWeightsError, NoEffectError
 from accel.models import two_of_four
 from accel.models.students import ZOO, fingerprint
@@ -19,12 +20,19 @@ from accel.models.students import ZOO, fingerprint
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["MINI", "put_in", "refusal"]
+__all__ = ["MINI", "put_in", "refusal", "weight_files"]
 
 MINI = Path("sparse") / "two_of_four.safetensors"
 """The mini model's tuned 2:4 weights, in the folder of the zoo's weights."""
 
 HOW = "`python -m accel.zoo.train_sparse` makes the mini model's"
+
+
+def weight_files(given: str, weights: Weights) -> dict[str, Path]:
+    """The file that `put_in` reads, if it reads one. given: the method's own."""
+    if given or weights == "mini":
+        return {"tuned": Path(given) if given else ZOO / MINI}
+    return {}
 
 
 def refusal(pipeline: Pipeline, weights: str) -> str | None:
