@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from accel import advise as advising
-from accel import baselines, metrics
+from accel import baselines, metrics, orphans
 from accel import compare as comparing
 from accel.base_head import BaseHead
 from accel.cases import REQUEST_OPTIONS, case_of, cases_of
@@ -107,6 +107,9 @@ def compare(options: Namespace) -> int:
     else:
         verdicts = comparing.compare_to_baselines(options.run, options.baselines)
     print(comparing.render(verdicts, options.verbose))
+    if not options.other:
+        for line in orphans.lines(orphans.orphans(options.baselines), "orphan"):
+            print(line)
     failures = RunFolder(options.other or options.run).failures()
     _tell(failures)
     return 1 if failures else comparing.exit_code(verdicts, options.allow_inconclusive)

@@ -31,6 +31,9 @@ class Gate:
     On a CPU one generation of each side is enough: seconds are not judged there, and quality,
     counters and memory do not vary. baselines: folder that accepted records lie in. part: as of a
     RunFolder.
+
+    asked: kind ("cpu" or "gpu"), group and id of every case that was asked for. hardware: kind and
+    name of what was measured on.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Gate:
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
         self._benches: dict[tuple[str, str | None], Bench] = {}
         self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
+        self.asked: set[tuple[str, str, str]] = set()
+        self.hardware: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +97,8 @@ class Gate:
     def verdict(self, case: Case, device: str) -> Verdict:
         """The verdict of a case, measured at most once. Raises the case's AccelError."""
         key = (device, case)
+        kind = "cpu" if device == "cpu" else "gpu"
+        self.asked.add((kind, case.group, case.id))
         if key not in self._verdicts:
             try:
                 self._verdicts[key] = self._judge(case, device)
@@ -100,6 +107,7 @@ class Gate:
         found = self._verdicts[key]
         if isinstance(found, AccelError):
             raise found
+        self.hardware.add((kind, found.record.hardware))
         return found
 
     def _judge(self, case: Case, device: str) -> Verdict:

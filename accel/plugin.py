@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from accel.leftovers import KEY, Leftovers
+
 if TYPE_CHECKING:
     from accel.gates import Gate
 
@@ -46,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "prove: plants defects that the gate must catch; minutes")
     from accel.spread import place
 
+    config.stash[KEY] = Leftovers(config, _baselines(config))
+    config.pluginmanager.register(config.stash[KEY])
     place(config)
 
 
@@ -101,6 +105,7 @@ def gate(
         allow_inconclusive=option("--allow-inconclusive"),
         part=part,
     )
+    request.config.stash[KEY].gate = gates
     with gates:
         yield gates
 

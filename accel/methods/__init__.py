@@ -103,7 +103,7 @@ def from_repr(text: str, modules: Iterable[str] = ()) -> Method:
 def _module(name: str, text: str) -> ModuleType:
     try:
         return import_module(name)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise InvalidRequestError(
             f"{text} is defined in the module {name!r}, which cannot be imported here ({error}); "
             "put its folder on PYTHONPATH"
