@@ -227,8 +227,21 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _add(commands, "report", "write table, contact sheet and videos of a run folder anew")
-    command.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    command = _add(
+        commands,
+        "report",
+        "write table, contact sheet and videos of a run folder anew, or show how baselines changed",
+    )
+    command.add_argument("run", type=Path, nargs="?", metavar="DIR", help="run folder")
+    command.add_argument(
+        "--trend",
+        nargs="?",
+        const="",
+        metavar="MODEL|PATTERN",
+        help="the history of the baselines in git, a table each: of all, of a model, or of those "
+        "with the pattern in hardware/model.weights/case",
+    )
+    command.add_argument("--markdown", action="store_true", help="--trend as Markdown")
     command.add_argument(
         "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
     )

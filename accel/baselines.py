@@ -19,7 +19,7 @@ from typing import Any, NoReturn, get_args
 from accel.core import SCHEMA, Fidelity, Record
 from accel.errors import BaselineError, OutputError
 
-__all__ = ["dumps", "find", "location", "read", "write", "write_file"]
+__all__ = ["dumps", "find", "loads", "location", "read", "write", "write_file"]
 
 RESTORE = "restore it with `git restore {path}`, or write it anew with `accel refresh`"
 _ROUNDED = ("metrics", "reference")
@@ -85,20 +85,26 @@ def read(path: Path, remedy: str = RESTORE) -> Record:
     Raises BaselineError naming the file, what is wrong with it and where, and the remedy.
     """
     advice = remedy.format(path=path)
-
-    def refuse(problem: str, cause: Exception | None = None) -> NoReturn:
-        raise BaselineError(f"{path}: {problem}; {advice}") from cause
-
     try:
-        form = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        refuse(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}", error)
+        return loads(path.read_bytes())
     except OSError as error:
-        refuse(f"cannot be read: {error.strerror or error}", error)
+        text = f"{path}: cannot be read: {error.strerror or error}; {advice}"
+        raise BaselineError(text) from error
+    except BaselineError as error:
+        raise BaselineError(f"{path}: {error}; {advice}") from error
+
+
+def loads(content: bytes) -> Record:
+    """The record that a file's content is. Raises BaselineError saying what is wrong with it."""
+    try:
+        form = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        text = f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+        raise BaselineError(text) from error
     except ValueError as error:  # not UTF-8, or NaN
-        refuse(f"not JSON: {error}", error)
+        raise BaselineError(f"not JSON: {error}") from error
     if problem := _problem(form):
-        refuse(problem)
+        raise BaselineError(problem)
     return Record(**form)
 
 

@@ -149,7 +149,16 @@ def advise(options: Namespace) -> int:
 
 
 def report(options: Namespace) -> int:
-    """`accel report`: table, contact sheet and videos of a run folder anew."""
+    """`accel report`: table, contact sheet and videos of a run folder anew, or --trend."""
+    asked = options.trend is not None
+    if asked == bool(options.run) or (options.markdown and not asked):
+        raise InvalidRequestError(
+            "give a run folder, or --trend for the baselines' history, which --markdown goes with"
+        )
+    if asked:
+        from accel.report.trend import print_trend
+
+        return print_trend(options, console)
     records = _read_run(options.run)
     cases = [case_of(record) for record in records]
     folder = RunFolder(options.run)
