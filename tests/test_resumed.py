@@ -1,6 +1,7 @@
 """A run that goes on elsewhere: on other hardware, another machine, with other weights."""
 
 import shutil
+import sys
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,15 @@ def test_the_hardware_here(monkeypatch):
     assert hardware_here(None) == hardware_here("cuda:1") == "nvidia-h200"
     fake_nvml.install(monkeypatch, None)
     assert hardware_here(None) == "cpu"
+
+
+def test_a_gpu_without_a_name_is_left_to_the_worker(monkeypatch):
+    def silent(handle):
+        raise fake_nvml.NVMLError
+
+    fake_nvml.install(monkeypatch)
+    monkeypatch.setattr(sys.modules["pynvml"], "nvmlDeviceGetName", silent)
+    assert hardware_here(None) is None
 
 
 @pytest.mark.parametrize(

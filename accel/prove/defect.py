@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from accel.core import Counters, Fidelity, Method, Record
+from accel.core import Counters, Fidelity, Method, Record, Weights
 from accel.errors import CaseError
 from accel.prove.healthy import Unedited
 from accel.reading import is_judged, is_timed
@@ -88,6 +89,9 @@ class Defect(Method):
     fidelity: ClassVar[Fidelity] = "faithful"
     host: ClassVar[Method] = Unedited()
     caught_by: ClassVar[tuple[Catch | Raises, ...]]
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return self.host.weight_files(weights)
 
     def expected(self, pipeline: Pipeline) -> Counters:
         return self.host.expected(pipeline)
