@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf, isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from accel.errors import BaselineError, InvalidRequestError
 from accel.slugs import field_word, is_changed, own_fields, word
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from accel.models.svd import Pipeline
     from accel.verdict import Status
 
@@ -79,10 +78,8 @@ class Request:
                     f"{name} {size} is not a positive multiple of 8; try {low} or {low + 8}"
                 )
         for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise InvalidRequestError(
-                    f"{name} is {getattr(self, name)}; it must be at least {least}"
-                )
+            if (value := getattr(self, name)) < least:
+                raise InvalidRequestError(f"{name} is {value}; it must be at least {least}")
         if not 1 <= self.motion_bucket <= 255:
             raise InvalidRequestError(f"motion_bucket {self.motion_bucket} is outside 1 to 255")
         for name in ("fps", "min_guidance", "max_guidance", "noise_aug_strength"):
@@ -94,9 +91,8 @@ class Request:
         if self.fps <= 0:
             raise InvalidRequestError(f"fps is {self.fps}; it must be above 0")
         if self.min_guidance > self.max_guidance:
-            raise InvalidRequestError(
-                f"min_guidance {self.min_guidance} is above max_guidance {self.max_guidance}"
-            )
+            text = f"min_guidance {self.min_guidance} is above max_guidance {self.max_guidance}"
+            raise InvalidRequestError(text)
 
     @property
     def slug(self) -> str:
@@ -175,10 +171,7 @@ class Method(ABC):
         return ()
 
     def weight_files(self, weights: Weights) -> dict[str, Path]:
-        """Files that it takes parameters from in a pipeline of such weights, by name.
-
-        Their checksums go into the record: other weights in the same place are another recipe.
-        """
+        """Files that it takes parameters from, by name; their checksums go into the record."""
         return {}
 
     def refuses(self, pipeline: Pipeline) -> str | None:
@@ -260,7 +253,7 @@ class Record:
     `memory.denoise.allocated_mib`, ...); reference: the same of M0 in the same run. A number
     that could not be had is absent, never zero. samples: the raw measurements behind them, and
     under "inputs" the scores of each input's video, candidate and reference.
-    fingerprint: hardware, software and metric networks; run: run id, boot id, GPU UUID, the
+    fingerprint: hardware, software, metric networks, weights; run: run id, boot id, GPU UUID, the
     modules that define the method, and the folder of its weights and the cap if they were given.
     """
 
