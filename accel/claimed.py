@@ -7,7 +7,7 @@ from math import inf, isnan
 
 from accel.core import Claim, Record
 from accel.limits import EXACT, NEAR, family, shown
-from accel.reading import Numbers, both, interval, is_judged, is_timed
+from accel.reading import Numbers, both, interval, is_judged, is_timed, precision
 from accel.verdict import Check, Status
 
 __all__ = ["binding", "keeps"]
@@ -42,31 +42,40 @@ def keeps(record: Record, claim: Claim) -> Check:
     def compare(value: float, old: float) -> Check:
         value -= old if claim.delta else 0
         whose = " minus the reference's" if claim.delta else ""
-        status, interval = _claim_status(record.metrics, claim, value)
-        text = f"{metric}{whose} is {shown(metric, value)}{interval}, claimed: {_bounds(claim)}"
+        status, lack = _claim_status(record.metrics, claim, value)
+        told = f"{shown(metric, value)}{lack or precision(record.metrics, metric)}"
+        text = f"{metric}{whose} is {told}, claimed: {_bounds(claim)}"
         return Check(family(metric), metric, status, text, _beyond(claim, value))
 
     return both(metric, record.metrics, before, "the reference", compare)
 
 
 def _claim_status(metrics: Numbers, claim: Claim, value: float) -> tuple[Status, str]:
-    """By the value; a speed-up of MIN_PAIRS pairs or more, by its whole interval."""
-    low, high, text = value, value, ""
+    """By the value; a speed-up of MIN_PAIRS pairs or more, by its whole interval, or its lack."""
+    low, high = value, value
     if ends := interval(metrics, claim.metric):
         if any(map(isnan, ends)):
             return "missing", " (its interval is absent)"
         low, high = ends
-        text = f" ({low:.4g} to {high:.4g})"
     floor = -inf if claim.at_least is None else claim.at_least
     ceiling = inf if claim.at_most is None else claim.at_most
     if floor <= low and high <= ceiling:
-        return "pass", text
-    return "regressed" if high < floor or low > ceiling else "inconclusive", text
+        return "pass", ""
+    return "regressed" if high < floor or low > ceiling else "inconclusive", ""
 
 
 def _bounds(claim: Claim) -> str:
+    if claim.metric == "speedup" and claim.at_least and claim.at_most is None:
+        return _times(claim.at_least)
     ends = (("at least", claim.at_least), ("at most", claim.at_most))
     return " and ".join(f"{word} {shown(claim.metric, x)}" for word, x in ends if x is not None)
+
+
+def _times(floor: float) -> str:
+    """A floor of the speed-up in words; one below 1 allows a slowdown."""
+    if floor < 1:
+        return f"at most {1 / floor:.4g} times slower"
+    return f"at least {floor:.4g} times faster"
 
 
 def _beyond(claim: Claim, value: float) -> float | None:

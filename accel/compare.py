@@ -15,6 +15,7 @@ from accel.errors import BaselineError
 from accel.gate import judge
 from accel.limits import shown
 from accel.methods import method_of
+from accel.reading import precision
 from accel.summary import of_inputs
 from accel.verdict import SEVERITY, Check, Verdict, exit_code
 
@@ -134,7 +135,7 @@ def _numbers(record: Record) -> Iterator[str]:
         if value is not None:
             text = value if isinstance(value, str) else shown(metric, value)
             spread = of_inputs(record.metrics, metric, partial(shown, metric))
-            yield f"{name} {text} {spread}".rstrip()
+            yield f"{name} {text}{precision(record.metrics, metric, short=True)} {spread}".rstrip()
 
 
 def _check_lines(checks: Iterable[Check]) -> Iterator[str]:

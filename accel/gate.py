@@ -48,6 +48,7 @@ from accel.reading import (
     is_timed,
     missing,
     number,
+    precision,
 )
 from accel.sequential import answer
 from accel.verdict import Check, Family, Status, Verdict, as_expected
@@ -244,9 +245,10 @@ def _limit(
     def compare(value: float, old: float) -> Check:
         moved = limit.moved(old, value)
         tolerance = max(limit.tolerance(old), own)
-        status, ends = _limit_status(metric, limit, now, moved, old, tolerance)
+        status, lack = _limit_status(metric, limit, now, moved, old, tolerance)
         by = shown_move(metric, limit, moved, signed=True), shown_move(metric, limit, tolerance)
-        text = f"{metric} is {shown(metric, value)}{ends}, was {shown(metric, old)} in {whose}: "
+        told = f"{shown(metric, value)}{lack or precision(now, metric)}"
+        text = f"{metric} is {told}, was {shown(metric, old)} in {whose}: "
         origin = " (calibrated)" if own > limit.tolerance(old) else ""
         text += f"{by[0]}, allowed {by[1]}{origin}{versions}"
         hint = "; keep it with `accel refresh`" if status == "improved" else ""
@@ -259,12 +261,12 @@ def _limit(
 def _limit_status(
     metric: str, limit: Limit, now: Numbers, moved: float, old: float, tolerance: float
 ) -> tuple[Status, str]:
-    """By how far it moved; a speed-up of many pairs by its whole interval, which is told."""
+    """By how far it moved; a speed-up of many pairs by its whole interval, or its lack."""
     if ends := interval(now, metric):
         if any(map(isnan, ends)):
             return "missing", " (its interval is absent)"
         low, high = (log(end) - log(old) for end in ends)
-        return answer(low, high, 0.0, tolerance), f" ({ends[0]:.4g} to {ends[1]:.4g})"
+        return answer(low, high, 0.0, tolerance), ""
     if abs(moved) <= tolerance:
         return "pass", ""
     return "improved" if limit.higher_is_better is (moved > 0) else "regressed", ""

@@ -10,9 +10,11 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from accel.core import Metrics
-from accel.stats import estimate, log_ratios
+from accel.stats import Estimate, estimate, log_ratios
 
-__all__ = ["cost_metrics", "input_name", "of_inputs", "pair_metrics", "quality_metrics"]
+__all__ = [
+    "cost_metrics", "input_name", "of_inputs", "pair_metrics", "quality_metrics", "speedup_metrics",
+]  # fmt: skip
 
 REDUCE: dict[str, Callable[[list[float]], float]] = {
     "temperature_c": max,
@@ -48,17 +50,25 @@ def pair_metrics(
     """What only the pairs tell: the speed-up with its interval, and after how many videos the
     extra preparation is paid back (absent where nothing is saved)."""
     pairs = [(r["seconds"], s["seconds"]) for r, s in zip(reference, samples, strict=True)]
-    speedup, low, high = (found := estimate(log_ratios(pairs))).speedup
+    metrics = speedup_metrics(estimate(log_ratios(pairs)))
+    extra = _difference(cost, reference_cost, "preparation_seconds")
+    saved = -_difference(cost, reference_cost, "seconds")
+    if saved > 0 and float(metrics["speedup"]) > 1:
+        metrics["break_even_videos"] = max(0, math.ceil(extra / saved))
+    return metrics
+
+
+def speedup_metrics(found: Estimate) -> Metrics:
+    """A speed-up, its interval, and the change that it could have told; one pair tells of none."""
+    speedup, low, high = found.speedup
     metrics: Metrics = {
         "speedup": speedup,
         "speedup_low": low,
         "speedup_high": high,
         "speedup_pairs": found.pairs,
     }
-    extra = _difference(cost, reference_cost, "preparation_seconds")
-    saved = -_difference(cost, reference_cost, "seconds")
-    if saved > 0 and speedup > 1:
-        metrics["break_even_videos"] = max(0, math.ceil(extra / saved))
+    if math.isfinite(found.detectable):
+        metrics["speedup_detectable"] = math.exp(found.detectable)
     return metrics
 
 

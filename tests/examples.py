@@ -28,6 +28,8 @@ METRICS: dict[str, float | str] = {
     "speedup": 1.5,
     "speedup_low": 1.45,
     "speedup_high": 1.55,
+    "speedup_pairs": 3,
+    "speedup_detectable": 1.008,
     **{f"memory.denoise.{kind}": mib for kind, mib in MEMORY.items()},
     **{f"memory.peak.{kind}": 1.5 * mib for kind, mib in MEMORY.items()},
     **QUALITY,

@@ -10,7 +10,16 @@ from tests.examples import FAITHFUL, FASTER, LEANER, failing, line_of, record
 def test_claims_hold_without_a_baseline():
     slow = judge(record({"speedup": 1.2}), None, (FASTER, LEANER))
     assert failing(slow) == {"speedup": "regressed", "baseline": "missing"}
-    assert line_of(slow, "speedup") == "speedup is 1.2x, claimed: at least 1.25x"
+    assert line_of(slow, "speedup") == (
+        "speedup is 1.2x [1.45, 1.55] of 3 pairs, a change of 0.8 % could have been seen, "
+        "claimed: at least 1.25 times faster"
+    )
+
+
+def test_a_floor_below_one_allows_a_slowdown():
+    verdict = judge(record({"speedup": 0.9}), None, (Claim("speedup", at_least=1 / 1.05),))
+    assert line_of(verdict, "speedup").endswith("claimed: at most 1.05 times slower")
+    assert verdict.status == "regressed"
 
 
 def test_a_claim_on_a_difference_uses_the_reference():
@@ -29,7 +38,8 @@ def test_from_six_pairs_on_a_speed_claim_is_about_the_whole_interval(low, high, 
     metrics = {"speedup": 1.3, "speedup_low": low, "speedup_high": high, "speedup_pairs": 6}
     verdict = judge(record(metrics), record(metrics), (FASTER,))
     assert verdict.status == status
-    assert f"speedup is 1.3x ({low} to {high})" in verdict.checks[1].message
+    told = f"speedup is 1.3x [{low}, {high}], a change of 0.8 % could have been seen, claimed: "
+    assert verdict.checks[1].message == told + "at least 1.25 times faster"
 
 
 def test_with_fewer_pairs_it_is_about_the_estimate():

@@ -87,6 +87,12 @@ def test_the_speed_up_of_one_pair():
     }
 
 
+def test_two_pairs_tell_what_change_they_could_have_seen():
+    pairs = [sample(2.0), sample(2.0)], [sample(3.0), sample(3.3)]
+    found = pair_metrics(*pairs, cost(2.0, 0.0), cost(3.15, 0.0))
+    assert found["speedup_detectable"] == pytest.approx(1.1 ** (3.3 * 1.25 / 2))
+
+
 @given(SECONDS, SECONDS, st.floats(-100, 1000))
 def test_break_even(reference, candidate, extra):
     """The first number of videos at which preparation and generation take no longer."""
