@@ -30,9 +30,16 @@ class Calls:
         if kind not in self._kept:
             self._kept[kind] = inner, _moved(arguments, torch.device("cpu"))
 
-    def seconds(self) -> dict[str, float]:
-        """Synchronised seconds of one call of each kind, in the order they were kept."""
-        return {kind: self._seconds(*kept) for kind, kept in self._kept.items()}
+    def seconds(self, stage: str | None = None) -> dict[str, float]:
+        """Synchronised seconds of one call of each kind, in the order they were kept.
+
+        stage: leaves out the kinds of the others.
+        """
+        return {
+            kind: self._seconds(*kept)
+            for kind, kept in self._kept.items()
+            if stage in (None, kind.partition(" ")[0])
+        }
 
     @torch.no_grad()
     def _seconds(self, inner: Callable[..., Any], arguments: Any) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from accel import turns
 from accel.core import Case, Request
+from accel.limits import MIN_PAIRS
 from accel.lock import GpuLock
 from accel.models.checksums import checksums
 from accel.models.images import inputs
@@ -26,9 +27,10 @@ class Options:
     """How cases are measured.
 
     pairs: generations of each side, at least 1, taking turns. blocks: at most so many of single
-    calls after them, which then tell the speed-up (accel.turns); 0 for none. device: "cpu", or
-    None for a GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one
-    answer of a worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
+    calls after them (accel.turns); 0 for none. They tell the speed-up where the pairs are fewer
+    than MIN_PAIRS; beside more pairs they are checked against those. device: "cpu", or None for a
+    GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
+    worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
     """
 
     pairs: int = 3
@@ -36,6 +38,11 @@ class Options:
     device: str | None = None
     clip: str = "mini"
     timeout: float = 900.0
+
+    @property
+    def blocks_tell(self) -> bool:
+        """Whether the speed-up is that of the blocks: so few generations have no interval."""
+        return self.blocks > 0 and self.pairs < MIN_PAIRS
 
     @property
     def lasting(self) -> dict[str, Any]:
@@ -104,13 +111,16 @@ def take_turns(one: tuple[Launcher, Side], other: tuple[Launcher, Side]) -> list
     """Both sides generate in pairs, then make single calls in blocks, then the further inputs.
 
     The other is the candidate; the two launchers have the same options. The blocks are returned,
-    the rest is kept in the sides.
+    the rest is kept in the sides. Where blocks tell the speed-up, a reference that has generated
+    does not again: of its generations memory, scores and what is between the calls are taken.
     """
     (launcher, reference), (_, candidate) = one, other
     case, options = candidate.case, launcher.options
+    done = options.blocks_tell and len(reference.samples) >= options.pairs
     for pair in range(options.pairs):
         for starter, side in (one, other) if pair % 2 == 0 else (other, one):
-            starter.generate(side, f"{case.id}: pair {pair + 1} of {options.pairs}")
+            if side is candidate or not done:
+                starter.generate(side, f"{case.id}: pair {pair + 1} of {options.pairs}")
     blocks: list[turns.Block] = []
     if options.blocks:
         launcher.progress(f"{case.id}: single calls in turns ({case.method.slug})")

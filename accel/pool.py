@@ -22,7 +22,7 @@ from accel.methods import modules_of
 
 __all__ = ["PROTOCOL", "Worker"]
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Number of the verbs and their arguments; accels that differ in it cannot be compared."""
 
 LOG_TAIL = 2000
@@ -117,9 +117,10 @@ class Worker:
         path = None if frames is None else str(frames)
         return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
-    def calls(self) -> dict[str, float]:
-        """Seconds of one call of each kind that a generation makes: see accel.calls."""
-        return dict(self._ask("calls")["seconds"])
+    def calls(self, stage: str | None = None) -> dict[str, float]:
+        """Seconds of one call of each kind that a generation makes, of one stage or of all: see
+        accel.calls."""
+        return dict(self._ask("calls", stage=stage)["seconds"])
 
     def close(self) -> None:
         """End the process; it holds nothing that is worth waiting for."""

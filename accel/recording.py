@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accel.core import Case, Record
+from accel.limits import MIN_PAIRS
 from accel.methods import modules_of
 from accel.models.images import image_digest
 from accel.side import Side
@@ -27,8 +28,9 @@ def record_of(
 ) -> Record:
     """Metrics and scores of both sides, and the raw samples behind them.
 
-    pairs: the reference's samples that took turns with the side's. blocks: of single calls; none
-    leave the speed-up to the pairs. run: what tells the run. clip: model of the CLIP metric.
+    pairs: the reference's samples beside the side's. blocks: of single calls, which tell the
+    speed-up in the place of fewer than MIN_PAIRS pairs. run: what tells the run. clip: model of the
+    CLIP metric.
     """
     case = side.case
     costs = side.metrics
@@ -36,8 +38,8 @@ def record_of(
     ratio = pair_metrics(side.samples, pairs, costs, reference_costs)
     own = pair_metrics(pairs, pairs, reference_costs, reference_costs)
     if blocks:
-        whole = float(reference_costs["seconds"]), float(costs["seconds"])
-        ratio |= block_metrics(blocks, whole)
+        told = block_metrics(blocks, (float(reference_costs["seconds"]), float(costs["seconds"])))
+        ratio = told | ratio if len(pairs) >= MIN_PAIRS else ratio | told
     return Record(
         case=case.id,
         group=case.group,

@@ -69,9 +69,9 @@ class Bench:
             return 0
         further = len(inputs_of(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
-        alone = 0 if candidates else options.pairs
-        each = 3 + 2 * options.pairs + bool(options.blocks) + further
-        return candidates * each + alone + further + 3
+        each = 3 + options.pairs + bool(options.blocks) + further
+        beside = 1 if options.blocks_tell else max(1, candidates)
+        return candidates * each + beside * options.pairs + further + 3
 
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
@@ -129,9 +129,8 @@ class Bench:
             return self._record(reference, reference, reference.samples)
         side = self._launcher.side(case, reference.inputs)
         with side.worker:
-            first = len(reference.samples)
             blocks = take_turns((self._launcher, reference), (self._launcher, side))
-        return self._record(side, reference, reference.samples[first:], blocks)
+        return self._record(side, reference, reference.samples[-self.options.pairs :], blocks)
 
     def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked

@@ -1,8 +1,10 @@
 """Reference and candidate take turns with single calls, in blocks, until the speed-up is known.
 
-A block is ABBA or BAAB (accel.sequential). Its four turns each make one call of every kind, and
-their seconds compose those of a generation (accel.calls). A block in which the machine was not the
-same for both sides is kept, with the reason, and counts for nothing.
+A block is ABBA or BAAB (accel.sequential). Its four turns each make one call of every kind of
+denoiser call, and their seconds compose those of a generation (accel.calls). What a generation
+does once, encoding and decoding, is timed in turns until a block counts, and taken from there by
+the blocks after it: of svd-xt the decoder takes longer than three denoiser calls. A block in which
+the machine was not the same for both sides is kept, with the reason, and counts for nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from accel.limits import MOST_REJECTED
 from accel.sequential import LOOKS, block_ratios, enough, interval
 from accel.side import Side
 from accel.stats import log_ratios
+from accel.summary import speedup_metrics
 from accel.telemetry import Telemetry
 
 __all__ = [
@@ -47,8 +50,10 @@ def measure(reference: Side, candidate: Side, most: int, pids: Iterable[int]) ->
     count. pids: of all workers of the run, so that they are not foreign.
     """
     blocks: list[Block] = []
+    sides = _Turns(reference, pids), _Turns(candidate, pids)
     while not (too_many(blocks) or enough(accepted(blocks), most)):
-        blocks.append(_block(reference, candidate, len(blocks), pids))
+        stage = "denoise" if accepted(blocks) else None
+        blocks.append(_block(*sides, len(blocks), stage))
     return blocks
 
 
@@ -71,7 +76,7 @@ def too_many(blocks: Sequence[Block]) -> bool:
 
 
 def block_metrics(blocks: Sequence[Block], whole: tuple[float, float]) -> Metrics:
-    """The speed-up that the blocks tell, in the place of the one that whole generations tell.
+    """The speed-up that the blocks tell, and how many of them were rejected.
 
     composition: how far the composed ratio is from that of `whole` generations, as a factor; their
     seconds are the reference's and the candidate's. Without a block that counts, only that.
@@ -79,15 +84,9 @@ def block_metrics(blocks: Sequence[Block], whole: tuple[float, float]) -> Metric
     metrics: Metrics = {"blocks_rejected": sum(bool(b["rejected"]) for b in blocks) / len(blocks)}
     if not (ratios := accepted(blocks)):
         return metrics
-    speedup, low, high = (found := interval(ratios)).speedup
-    return metrics | {
-        "speedup": speedup,
-        "speedup_low": low,
-        "speedup_high": high,
-        "speedup_pairs": found.pairs,
-        "speedup_detectable": exp(found.detectable),
-        "composition": exp(found.value - log(whole[0] / whole[1])),
-    }
+    found = interval(ratios)
+    composition = exp(found.value - log(whole[0] / whole[1]))
+    return metrics | speedup_metrics(found) | {"composition": composition}
 
 
 def composed(counts: Mapping[str, int], seconds: Mapping[str, float], rest: float) -> float:
@@ -121,22 +120,32 @@ def disturbed(seen: Iterable[Watched]) -> str:
     return ""
 
 
-def _block(reference: Side, candidate: Side, number: int, pids: Iterable[int]) -> Block:
+class _Turns:
+    """The turns of one side. known: the newest seconds of each kind of call."""
+
+    def __init__(self, side: Side, pids: Iterable[int]) -> None:
+        self.side, self.pids = side, pids
+        self.known: dict[str, float] = {}
+
+    def take(self, stage: str | None) -> tuple[float, Watched]:
+        """Composed seconds and telemetry of one turn: the calls of one stage, or of all."""
+        side = self.side
+        with Telemetry(side.gpu, [side.worker.pid], self.pids) as telemetry:
+            self.known |= side.worker.calls(stage)
+        counts = side.samples[-1]["calls"]
+        return composed(counts, self.known, _rest(side.samples)), telemetry.result()
+
+
+def _block(reference: _Turns, candidate: _Turns, number: int, stage: str | None) -> Block:
     """ABBA; every second block BAAB."""
     first, second = (reference, candidate) if number % 2 == 0 else (candidate, reference)
-    turns = [(side, _turn(side, pids)) for side in (first, second, second, first)]
+    turns = [(side, side.take(stage)) for side in (first, second, second, first)]
     own, other = ([turn for side, turn in turns if side is one] for one in (reference, candidate))
     return {
         "reference": [seconds for seconds, _ in own],
         "candidate": [seconds for seconds, _ in other],
         "rejected": rejection([seen for _, seen in own], [seen for _, seen in other]),
     }
-
-
-def _turn(side: Side, pids: Iterable[int]) -> tuple[float, Watched]:
-    with Telemetry(side.gpu, [side.worker.pid], pids) as telemetry:
-        seconds = side.worker.calls()
-    return composed(side.samples[-1]["calls"], seconds, _rest(side.samples)), telemetry.result()
 
 
 def _rest(samples: Sequence[Mapping[str, Any]]) -> float:

@@ -5,7 +5,7 @@ One JSON request and one JSON answer at a time, over a pipe (accel.pool holds it
     {"verb": "load", "model": ..., "weights": ..., "path": ..., "request": {...}, "vram_cap": null}
     {"verb": "apply", "method": "FewerSteps(steps=15)", "modules": ["accel.methods.fewer_steps"]}
     {"verb": "warm"}
-    {"verb": "calls"}
+    {"verb": "calls", "stage": "denoise" or null}
     {"verb": "generate", "image": "coffee", "seed": 0, "frames": "frames/x.npy" or null}
 
 The answer is {"ok": {...}} or {"error": {"type": ..., "message": ...}}. Whatever the process
@@ -93,9 +93,9 @@ class Session:
             sample["grown_mib"] = grown
         return {"sample": sample, "counters": self.probe.counters()}
 
-    def calls(self) -> Message:
-        """One call of each kind that a generation makes, by itself."""
-        return {"seconds": self.probe.calls.seconds()}
+    def calls(self, stage: str | None) -> Message:
+        """One call of each kind that a generation makes, by itself; of one stage, or of all."""
+        return {"seconds": self.probe.calls.seconds(stage)}
 
 
 def serve(pipe: Connection, log: str, device: str) -> None:

@@ -50,8 +50,8 @@ class LocalWorker:
         path = None if frames is None else str(frames)
         return self._ask("generate", image=request.image, seed=request.seed, frames=path)
 
-    def calls(self) -> dict[str, float]:
-        return dict(self._ask("calls")["seconds"])
+    def calls(self, stage: str | None = None) -> dict[str, float]:
+        return dict(self._ask("calls", stage=stage)["seconds"])
 
     def close(self) -> None:
         """There is no process to end."""

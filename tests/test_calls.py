@@ -27,6 +27,14 @@ def test_one_call_of_each_shape_is_made():
     assert all(k == {"n": 1} for _, k in seen)
 
 
+def test_one_stage_leaves_out_the_others():
+    calls, seen = kept((2, 3), (1, 3))
+    calls.keep("decode 7", lambda: seen.append("decode"), (), {})
+    assert list(calls.seconds("denoise")) == ["denoise 2x3", "denoise 1x3"]
+    assert "decode" not in seen
+    assert list(calls.seconds()) == ["denoise 2x3", "denoise 1x3", "decode 7"]
+
+
 def test_each_timing_gets_its_own_copy_of_what_was_kept():
     """A call may write into its inputs, and the caller into its own afterwards."""
     calls = Calls(CPU, lambda: None)

@@ -25,10 +25,11 @@ class Played:
         self.noise = noise or (lambda turn: 1.0)
         self.samples, self.worker = [SAMPLE], self
 
-    def calls(self):
+    def calls(self, stage):
         self.order.append(self.name)
         factor = self.factor * self.noise(len(self.order))
-        return {"denoise 2": 0.2 * factor, "decode 7": 0.5 * factor}
+        decode = {} if stage == "denoise" else {"decode 7": 0.5 * factor}
+        return {"denoise 2": 0.2 * factor, **decode}
 
 
 def played(most, factor=0.5, noise=None):
@@ -53,6 +54,16 @@ def test_calls_compose_a_generation():
     assert block["reference"] == pytest.approx([3.0, 3.0])
     assert block["candidate"] == pytest.approx([1.75, 1.75])
     assert accepted([block]) == pytest.approx([log(3 / 1.75)])
+
+
+def test_what_a_generation_does_once_is_timed_until_a_block_counts(monkeypatch):
+    """Here in the first two blocks; the third has 0.1 s for each denoiser call."""
+    reasons = iter(["hot", "", ""])
+    monkeypatch.setattr(turns, "rejection", lambda *watched: next(reasons))
+    order = []
+    reference = Played("A", order, noise=lambda turn: {1: 1.0, 2: 2.0, 3: 0.5}[(turn + 3) // 4])
+    blocks = measure(reference, reference, 2, [1])
+    assert [block["reference"][0] for block in blocks] == pytest.approx([3.0, 5.5, 0.5 + 1 + 1])
 
 
 def test_a_quiet_machine_needs_one_look():
