@@ -152,7 +152,7 @@ def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument("--base", metavar="REF|ENV", help=f"measure against this accel: {where}")
     command.add_argument("--head", metavar="REF|ENV", help="measure this one, in turns with --base")
     command.add_argument(
-        "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+        "--baselines", type=Path, help="folder to judge one run against (default: baselines)"
     )
     command.add_argument(
         "--allow-inconclusive", action="store_true", help="turn exit code 3 into 0"

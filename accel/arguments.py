@@ -5,24 +5,41 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from accel.errors import InvalidRequestError
 from accel.models import WEIGHTS
 
-__all__ = ["measured", "requested", "typed"]
+__all__ = ["measured", "refuse", "requested", "settle", "typed"]
+
+DEFAULTS = {"weights": "mini", "pairs": 3, "blocks": 0, "clip": "mini"}
+"""The parser leaves them at None, as every other option, so that it shows what was asked for."""
 
 FOLDERS = re.compile(r"(?<![^=:,+])/(?:[^/=,+]+/)*(?=[^/])")
 """Of an absolute path, all but its last name; it is a word of its own, or follows one of `=:,+`."""
+
+
+def settle(options: argparse.Namespace) -> None:
+    """Fill in DEFAULTS where nothing was asked for."""
+    for name, value in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
+def refuse(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    """Raises InvalidRequestError that names the options which were given and would be ignored."""
+    if given := [name for name in names if vars(options).get(name) is not None]:
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InvalidRequestError(f"{why}; leave out {words}")
 
 
 def measured(command: argparse.ArgumentParser) -> None:
     """The options of a command that measures: what, how, and of which request."""
     command.add_argument(
         "--weights",
-        default="mini",
         help=" | ".join(WEIGHTS) + "; mini ships with accel, untrained is the full-size "
-        "configuration for time and memory (default: %(default)s)",
+        "configuration for time and memory (default: mini)",
     )
     command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
     command.add_argument(
@@ -34,13 +51,10 @@ def measured(command: argparse.ArgumentParser) -> None:
         help="run folder for records, frames, table and videos; one that exists is resumed "
         "(default: a new one below runs/)",
     )
-    command.add_argument(
-        "--pairs", type=int, default=3, help="generations of each side (default: %(default)s)"
-    )
+    command.add_argument("--pairs", type=int, help="generations of each side (default: 3)")
     command.add_argument(
         "--blocks",
         type=int,
-        default=0,
         metavar="N",
         help="then time single calls, in up to N blocks of turns, for a sharper speed-up",
     )
@@ -54,10 +68,9 @@ def measured(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(
         "--clip",
-        default="mini",
         metavar="MODEL:WEIGHTS",
         help="model of the CLIP metric: mini, or one of open_clip, as in "
-        "ViT-B-32:laion2b_s34b_b79k (default: %(default)s)",
+        "ViT-B-32:laion2b_s34b_b79k (default: mini)",
     )
     requested(command)
 

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from accel.arguments import settle
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import method_of, parse
@@ -38,8 +39,10 @@ def request_of(options: Namespace) -> Request:
 def cases_of(options: Namespace) -> Sequence[Case]:
     """The cases that the options of `accel bench` ask for, the reference first.
 
+    Fills in the defaults of what was not asked for.
     Raises InvalidRequestError, MissingWeightsError or UnknownNameError for what cannot be measured.
     """
+    settle(options)
     request = request_of(options)
     _check_options(options)
     _check_inputs(request, options.weights)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from accel import advise as advising
 from accel import baselines, metrics, orphans
 from accel import compare as comparing
+from accel.arguments import refuse
 from accel.base_head import BaseHead
 from accel.cases import REQUEST_OPTIONS, case_of, cases_of
 from accel.core import Case, Record
@@ -32,8 +33,11 @@ __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "
 
 console = Console()
 
-_MEASURING = ("methods", "size", "path", "vram_cap", "out", "device", "repeats")
-"""Options without a default that say what is measured, or how."""
+MEASURING = (
+    "weights", "path", "methods", "size", "vram_cap", "out", "device", "pairs", "blocks", "clip",
+    "repeats",
+)  # fmt: skip
+"""Options of a measurement, beside those of its request."""
 
 
 def list(options: Namespace) -> int:
@@ -103,13 +107,13 @@ def compare(options: Namespace) -> int:
         return _compare_installations(options)
     _check_nothing_asked(options, "without --base and --head nothing is measured")
     if options.other:
-        verdicts = comparing.compare_runs(options.run, options.other)
+        refuse(options, ["baselines"], "two runs are compared with each other")
+        verdicts, strays = comparing.compare_runs(options.run, options.other), []
     else:
-        verdicts = comparing.compare_to_baselines(options.run, options.baselines)
-    print(comparing.render(verdicts, options.verbose))
-    if not options.other:
-        for line in orphans.lines(orphans.orphans(options.baselines), "orphan"):
-            print(line)
+        root = options.baselines or Path("baselines")
+        verdicts = comparing.compare_to_baselines(options.run, root)
+        strays = orphans.lines(orphans.orphans(root), "orphan")
+    print("\n".join([comparing.render(verdicts, options.verbose), *strays]))
     failures = RunFolder(options.other or options.run).failures()
     _tell(failures)
     return 1 if failures else comparing.exit_code(verdicts, options.allow_inconclusive)
@@ -121,6 +125,7 @@ def _compare_installations(options: Namespace) -> int:
         raise InvalidRequestError(
             "--base and --head go together, with one MODEL: accel compare svd --base main --head ."
         )
+    refuse(options, ["baselines"], "the head is compared with the base")
     options.model = str(options.run)
     cases = cases_of(options)
     out = options.out or default_folder(f"{cases[0].group}-compare")
@@ -182,12 +187,8 @@ def doctor(options: Namespace) -> int:
 
 
 def _check_nothing_asked(options: Namespace, why: str) -> None:
-    """Where nothing is measured, a request or methods would be ignored."""
-    given = vars(options)
-    asked = [n for n in (*_MEASURING, *REQUEST_OPTIONS) if given.get(n) is not None]
-    if asked:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
-        raise InvalidRequestError(f"{why}; leave out {names}")
+    """Where nothing is measured, what is asked of a measurement would be ignored."""
+    refuse(options, (*MEASURING, *REQUEST_OPTIONS), why)
 
 
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:

@@ -1,8 +1,35 @@
-"""The command line, as a record keeps it."""
+"""Options that would be ignored are refused by name, others have their defaults; what is kept."""
+
+import argparse
 
 import pytest
 
-from accel.arguments import typed
+from accel.__main__ import main, parser
+from accel.arguments import DEFAULTS, measured, settle, typed
+
+
+def options():
+    """Every option of a measurement, with a value that it takes."""
+    found = []
+    command = argparse.ArgumentParser(add_help=False)
+    measured(command)
+    for action in command._actions:
+        value = next(iter(action.choices or ["1"]))
+        found.append(pytest.param(action.option_strings[0], value, action.dest, id=action.dest))
+    return found
+
+
+@pytest.mark.parametrize(("option", "value", "name"), options())
+@pytest.mark.parametrize("command", ["compare runs/x", "refresh svd --from runs/x"])
+def test_where_nothing_is_measured_each_is_refused(command, option, value, name, capsys):
+    assert main([*command.split(), option, value]) == 2
+    assert f"leave out --{name.replace('_', '-')}\n" in capsys.readouterr().err
+
+
+def test_what_is_not_asked_for_has_its_default():
+    found = parser().parse_args(["bench", "svd", "--pairs", "7"])
+    settle(found)
+    assert {name: getattr(found, name) for name in DEFAULTS} == {**DEFAULTS, "pairs": 7}
 
 
 @pytest.mark.parametrize(

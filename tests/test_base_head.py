@@ -100,7 +100,8 @@ def test_the_command_tells_the_verdicts(tiny_folder, tmp_path, monkeypatch, caps
         "accel.commands.installation", lambda text, checkouts: Installation(text, tmp_path)
     )
     asking = asked(tiny_folder, tmp_path / "run", "--base", "main", "--head", "black")
-    assert main(["compare", *asking[1:]]) == 1
+    place = asking.index("--baselines")
+    assert main(["compare", *asking[1:place], *asking[place + 2 :]]) == 1
     assert "collapse: this is no video: black" in capsys.readouterr().out
 
 
@@ -110,6 +111,8 @@ def test_the_command_tells_the_verdicts(tiny_folder, tmp_path, monkeypatch, caps
         ("svd --base main", "--base and --head go together, with one MODEL"),
         ("svd other --base main --head .", "--base and --head go together, with one MODEL"),
         ("runs/x --steps 3", "without --base and --head nothing is measured; leave out --steps"),
+        ("svd --base a --head . --baselines b", "with the base; leave out --baselines"),
+        ("runs/x runs/y --baselines b", "compared with each other; leave out --baselines"),
         ("svd --base v99 --head .", "'v99' is neither a virtual environment"),
     ],
 )
