@@ -192,14 +192,17 @@ def _blocks(record: Record) -> Iterator[Check]:
     if rejected > MOST_REJECTED:
         reasons = {b["rejected"] for b in record.samples["blocks"]} - {""}
         text = f"{rejected:.0%} of the blocks were rejected: {'; '.join(sorted(reasons))}"
-        yield Check("speed", "blocks_rejected", "inconclusive", text)
+        beyond = rejected / MOST_REJECTED - 1
+        yield Check("speed", "blocks_rejected", "inconclusive", text, beyond)
         return
     factor = number(record.metrics, "composition")
     if factor is None or factor <= 0:
         yield missing("composition", "this record", record.metrics)
     elif abs(log(factor)) > COMPOSITION:
         text = f"single calls tell a speed-up {factor:.3g} times that of whole generations"
-        yield Check("speed", "composition", "inconclusive", f"{text}; measure those: --blocks 0")
+        text += "; measure those: --blocks 0"
+        beyond = abs(log(factor)) / COMPOSITION - 1
+        yield Check("speed", "composition", "inconclusive", text, beyond)
 
 
 # 6. baseline

@@ -11,6 +11,7 @@ from accel.prove.inputs import (
     WrongImage,
     WrongSeed,
 )
+from accel.prove.machine import Crowded, Hidden
 from accel.prove.videos import Black, Flicker, Frozen, Grey, NotFinite, Shuffled, Tinted
 
 __all__ = ["DEFECTS"]
@@ -19,6 +20,6 @@ DEFECTS: tuple[Defect, ...] = (
     Off(), Twice(), Idle(), Copied(),
     Black(), Grey(), Tinted(), NotFinite(), Frozen(), Shuffled(), Flicker(),
     WrongSeed(), WrongImage(), LostMotion(), Cached(), Untuned(), LostBias(), FewerThanSaid(),
-    Doubled(), Leaking(), Slower(),
+    Doubled(), Leaking(), Slower(), Crowded(), Hidden(),
 )  # fmt: skip
 """Every planted defect, in the order of the table."""

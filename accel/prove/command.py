@@ -15,9 +15,9 @@ from accel.errors import InvalidRequestError
 from accel.launch import Options
 from accel.methods.reference import Reference
 from accel.plugin import gpu_count
-from accel.prove import DEFECTS
+from accel.prove import DEFECTS, timing
 from accel.prove.measure import measure, pairs_on
-from accel.prove.proof import Evidence, Row, alarms, exit_code, healthy, rows, upper_end
+from accel.prove.proof import Evidence, Row, alarms, exact_interval, exit_code, healthy, rows
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
 
@@ -27,15 +27,20 @@ COLOURS = {"yes": "green", "no": "red"}
 
 
 def prove(options: Namespace) -> int:
-    """Measure the healthy cases and the defects, judge both, print the table."""
-    if options.repeats < 1:
-        raise InvalidRequestError(f"--repeats is {options.repeats}; it must be at least 1")
-    request = request_of(options)
-    case = Case(options.model, options.weights, request, Reference(), options.path)
+    """Measure the healthy cases and the defects, judge both, print the table; or --timing."""
+    for name, least in (("repeats", 1), ("blocks", 0)):
+        if getattr(options, name) < least:
+            given = getattr(options, name)
+            raise InvalidRequestError(f"--{name} is {given}; it must be at least {least}")
+    console = Console()
+    if options.timing:
+        return timing.prove(options, console)
+    options.weights = options.weights or "mini"
+    case = Case(options.model, options.weights, request_of(options), Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-prove"))
     print(f"run folder: {folder.path}")
-    console = Console()
-    settings = Options(pairs=pairs_on(options.device, gpu_count()), device=options.device)
+    pairs = pairs_on(options.device, gpu_count())
+    settings = Options(pairs, options.blocks, options.device)
     with console.status("starting") as status:
 
         def progress(text: str) -> None:
@@ -76,5 +81,6 @@ def _lines(evidence: Evidence, found: Sequence[Row]) -> Iterator[str]:
     false, of = alarms(evidence), len(evidence.repeats)
     for verdict in false:
         yield from (f"false alarm: {line}" for line in verdict.lines)
-    high = 100 * upper_end(len(false), of)
-    yield f"A/A: {len(false)} false alarms in {of} repeats; the rate is at most {high:.1f} % (95 %)"
+    low, high = (100 * end for end in exact_interval(len(false), of))
+    rate = f"{low:.1f} to {high:.1f} % (95 %)"
+    yield f"A/A: {len(false)} false alarms in {of} repeats; the rate is {rate}"

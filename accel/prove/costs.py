@@ -19,7 +19,7 @@ from accel.prove.defect import Catch, Defect, Raises
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["Copied", "Doubled", "Idle", "Leaking", "Off", "Slower", "Twice"]
+__all__ = ["Copied", "Doubled", "Idle", "Leaking", "Off", "Slower", "Twice", "dawdle"]
 
 LEAK = 16 * MIB
 """Bytes that stay in use after each generation."""
@@ -167,12 +167,17 @@ class Slower(Defect):
         def slower(request: Request) -> torch.Tensor:
             start = time.perf_counter()
             video = inner(request)
-            if pipeline.device.type == "cuda":
-                torch.cuda.synchronize()
-            time.sleep(SLEEP * (time.perf_counter() - start))
+            dawdle(start, SLEEP, pipeline.device)
             return video
 
         pipeline.generate = slower
+
+
+def dawdle(start: float, share: float, device: torch.device) -> None:
+    """Wait for the work that began at `start` (perf_counter), and sleep for a share of its time."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    time.sleep(share * (time.perf_counter() - start))
 
 
 def _taken(device: torch.device) -> int:

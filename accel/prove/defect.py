@@ -11,20 +11,22 @@ from accel.core import Counters, Fidelity, Method, Record, Weights
 from accel.errors import CaseError
 from accel.prove.healthy import Unedited
 from accel.reading import is_judged, is_timed
-from accel.verdict import Check, Family
+from accel.verdict import Check, Family, Status
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
 __all__ = ["Catch", "Defect", "Raises"]
 
-Needs = Literal["anything", "trained", "cpu", "gpu", "timed"]
+Needs = Literal["anything", "trained", "cpu", "gpu", "timed", "blocks", "processes"]
 
 REASONS: dict[Needs, str] = {
     "trained": "needs trained weights",
     "cpu": "needs a CPU",
     "gpu": "needs a GPU",
     "timed": "needs a GPU and full-size weights",
+    "blocks": "needs a GPU, full-size weights and --blocks",
+    "processes": "needs a GPU whose processes NVML lists, full-size weights and --blocks",
 }
 
 
@@ -33,23 +35,27 @@ class Catch:
     """One check of the gate, as one of its questions asks it.
 
     says: words of its message that no other question's message has. needs: where the check is
-    asked: on a CPU, on a GPU, where quality or where time is judged.
+    asked: on a CPU, on a GPU, where quality or where time is judged, where blocks of single calls
+    tell it, and where they see other processes. status: what it must say; None: any that fails.
     """
 
     family: Family
     metric: str
     says: str
     needs: Needs = "trained"
+    status: Status | None = None
 
     def __str__(self) -> str:
         return f"{self.family}: {self.metric} ({self.says})"
 
     def unprovable(self, healthy: Record) -> str:
         """Why this check is not asked of such a record, or nothing."""
-        on_cpu = healthy.hardware == "cpu"
+        on_cpu, timed = healthy.hardware == "cpu", is_timed(healthy)
+        blocks = timed and "blocks_rejected" in healthy.metrics
         asked: dict[Needs, bool] = {
             "anything": True, "trained": is_judged(healthy), "cpu": on_cpu, "gpu": not on_cpu,
-            "timed": is_timed(healthy),
+            "timed": timed, "blocks": blocks,
+            "processes": blocks and "memory.peak.process_mib" in healthy.metrics,
         }  # fmt: skip
         return "" if asked[self.needs] else REASONS[self.needs]
 
@@ -57,6 +63,10 @@ class Catch:
         """Whether the check is this one."""
         named = (check.family, check.metric) == (self.family, self.metric)
         return named and self.says in check.message
+
+    def is_met_by(self, check: Check) -> bool:
+        """Whether the check, which is this one, objects as it must."""
+        return check.status in ((self.status,) if self.status else ("collapsed", "regressed"))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from accel.prove.defect import Catch, Defect, Raises
 from accel.prove.healthy import Unedited
 from accel.verdict import EXIT_CODES, Verdict
 
-__all__ = ["Evidence", "Row", "alarms", "exit_code", "healthy", "rows", "upper_end"]
-
-FAILING = ("collapsed", "regressed")
+__all__ = [
+    "Evidence", "Row", "alarms", "exact_interval", "exit_code", "healthy", "posing", "rows",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,24 @@ def healthy(evidence: Evidence) -> Iterator[Verdict]:
     for host, record in evidence.healthy.items():
         words = {defect.fidelity for defect in evidence.planted if defect.host == host}
         for fidelity in sorted({host.fidelity, *words}):
-            yield _posing(record, host, record, fidelity)
+            yield posing(record, host, record, fidelity)
 
 
 def alarms(evidence: Evidence) -> list[Verdict]:
     """The repeats of the healthy case that do not simply pass: each is a false alarm."""
     host = Unedited()
     verdicts = (
-        _posing(repeat, host, evidence.healthy[host], host.fidelity) for repeat in evidence.repeats
+        posing(repeat, host, evidence.healthy[host], host.fidelity) for repeat in evidence.repeats
     )
     return [verdict for verdict in verdicts if verdict.status != "pass"]
 
 
-def upper_end(events: int, of: int) -> float:
-    """Of the exact (Clopper-Pearson) two-sided 95 % interval of a rate, 0 to 1; of: at least 1."""
+def exact_interval(events: int, of: int) -> tuple[float, float]:
+    """The two-sided 95 % interval (Clopper-Pearson) of a rate, 0 to 1; of: at least 1."""
     from scipy.stats import binomtest
 
-    return float(binomtest(events, of).proportion_ci(0.95, "exact").high)
+    found = binomtest(events, of).proportion_ci(0.95, "exact")
+    return float(found.low), float(found.high)
 
 
 def exit_code(evidence: Evidence, found: Sequence[Row]) -> int:
@@ -100,14 +101,14 @@ def _found(
         return named, None, f"{type(outcome).__name__}: {outcome}"
     if isinstance(catch, Raises):
         return False, None, "it was measured without an error"
-    verdict = _posing(outcome, defect.host, host, defect.fidelity)
+    verdict = posing(outcome, defect.host, host, defect.fidelity)
     for check in verdict.checks:
         if catch.is_of(check):
-            return check.status in FAILING, check.beyond, f"{check.status}: {check.message}"
+            return catch.is_met_by(check), check.beyond, f"{check.status}: {check.message}"
     return False, None, "the gate has no such check"
 
 
-def _posing(record: Record, host: Method, baseline: Record, fidelity: Fidelity) -> Verdict:
+def posing(record: Record, host: Method, baseline: Record, fidelity: Fidelity) -> Verdict:
     """The verdict on a record as if the host had made it, beside the host's own."""
     named = {"case": baseline.case, "method": baseline.method, "fidelity": fidelity}
     return judge_of(replace(record, **named), host, replace(baseline, fidelity=fidelity))  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from accel.__main__ import main
 from accel.prove import DEFECTS, command
 from accel.prove.proof import Evidence
@@ -27,10 +29,11 @@ def test_a_gate_that_catches_nothing_fails_the_proof(tmp_path, monkeypatch, caps
     assert "not caught: off by NoEffectError (int8_linears is 0, expected): it was " in printed
     assert "not caught: slower by speed: speedup (in the baseline): pass: speedup is" in printed
     assert "checks: 0 caught, " in printed
-    assert "1 cannot be shown here" in printed
-    assert printed.endswith("A/A: 0 false alarms in 5 repeats; the rate is at most 52.2 % (95 %)\n")
+    assert "3 cannot be shown here" in printed
+    assert printed.endswith("A/A: 0 false alarms in 5 repeats; the rate is 0.0 to 52.2 % (95 %)\n")
 
 
-def test_no_repeats_are_refused_before_anything_is_measured(tmp_path, no_worker, capsys):
-    assert asked(tmp_path, "--repeats", "0") == 2
-    assert "--repeats is 0; it must be at least 1" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "given", "least"), [("repeats", 0, 1), ("blocks", -1, 0)])
+def test_too_few_are_refused_before_anything(tmp_path, no_worker, capsys, option, given, least):
+    assert asked(tmp_path, f"--{option}", str(given)) == 2
+    assert f"--{option} is {given}; it must be at least {least}" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from accel.errors import NoEffectError, WorkerDiedError
 from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.prove.costs import Doubled, Leaking, Off, Slower
 from accel.prove.healthy import Unedited
-from accel.prove.proof import Evidence, alarms, exit_code, healthy, rows, upper_end
+from accel.prove.proof import Evidence, alarms, exact_interval, exit_code, healthy, rows
 from accel.prove.videos import Black
 from tests.examples import on_cpu, record
 
@@ -105,8 +105,9 @@ def test_a_repeat_that_moved_either_way_is_an_alarm():
 
 
 @pytest.mark.parametrize(
-    ("events", "of", "high"), [(0, 20, 0.16843), (1, 20, 0.24873), (0, 1, 0.975), (3, 3, 1.0)]
+    ("events", "of", "low", "high"),
+    [(0, 20, 0, 0.16843), (1, 20, 0.00127, 0.24873), (0, 1, 0, 0.975), (3, 3, 0.29240, 1)],
 )
-def test_the_exact_interval(events, of, high):
-    """Without events it is 1 - 0.025 ** (1 / n)."""
-    assert upper_end(events, of) == pytest.approx(high, abs=1e-5)
+def test_the_exact_interval(events, of, low, high):
+    """Without events its high end is 1 - 0.025 ** (1 / n)."""
+    assert exact_interval(events, of) == pytest.approx((low, high), abs=1e-5)

@@ -1,0 +1,132 @@
+"""`accel prove --timing`: how often the verdict on time is right, of no change and of 5 % of sleep.
+
+The workers stay over all repeats of a pair, so that a repeat costs its generations and calls alone.
+It takes nothing from the repeats before it, and its verdict is the gate's whole one.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.markup import escape
+
+from accel.cases import request_of
+from accel.core import Case, Method, Record
+from accel.environment import run_identity
+from accel.errors import InvalidRequestError
+from accel.launch import Launcher, Options, inputs_of, take_turns
+from accel.lock import GpuLock
+from accel.methods.reference import Reference
+from accel.plugin import gpu_count
+from accel.prove.costs import Slower
+from accel.prove.healthy import Unedited
+from accel.prove.proof import exact_interval, posing
+from accel.recording import record_of
+from accel.runs import RunFolder, default_folder
+from accel.sequential import LOOKS
+from accel.side import Side
+from accel.verdict import Status, Verdict
+
+__all__ = ["RIGHT", "judged", "measure", "prove", "show"]
+
+HOST = Unedited()
+
+RIGHT: dict[Method, tuple[str, Status]] = {
+    HOST: ("A/A", "pass"),
+    Slower(): ("5 % of sleep", "regressed"),
+}
+"""What is repeated, what it is called, and the verdict that is right."""
+
+ASKED = {"size": "512x512", "frames": 14, "steps": 4}
+"""Where the command line asks for nothing else."""
+
+Verdicts = Mapping[Method, Sequence[Verdict]]
+
+
+def prove(options: Namespace, console: Console) -> int:
+    """Measure, judge and print; 0 if every verdict is right.
+
+    Raises InvalidRequestError where time is not judged: without a GPU, and of mini weights.
+    """
+    options.weights = options.weights or "untrained"
+    if options.device == "cpu" or not gpu_count() or options.weights == "mini":
+        raise InvalidRequestError(
+            "--timing: time is judged of full-size weights on a GPU alone; run it on one, with "
+            "--weights untrained or pretrained"
+        )
+    asked = {name: value for name, value in ASKED.items() if getattr(options, name) is None}
+    request = replace(request_of(Namespace(**{**vars(options), **asked})), latents_only=True)
+    case = Case(options.model, options.weights, request, Reference(), options.path)
+    folder = RunFolder(options.out or default_folder(f"{case.group}-timing"))
+    print(f"run folder: {folder.path}")
+    settings = Options(blocks=options.blocks or LOOKS[0], device=options.device)
+    with console.status("starting") as status:
+
+        def progress(text: str) -> None:
+            status.update(escape(text.partition("\n")[0]))
+
+        lock = GpuLock(options.device)
+        try:
+            launcher = Launcher(folder, settings, progress, lock)
+            records = measure(launcher, case, options.repeats)
+        finally:
+            lock.release()
+    return show(judged(records), console)
+
+
+def measure(launcher: Launcher, case: Case, repeats: int) -> dict[Method, list[Record]]:
+    """So many records of each of RIGHT. case: the request and the weights."""
+    asked = inputs_of(case)
+    found: dict[Method, list[Record]] = {}
+    reference = launcher.side(replace(case, method=Reference()), asked)
+    with reference.worker:
+        for method in RIGHT:
+            side = launcher.side(replace(case, method=method), asked)
+            with side.worker:
+                found[method] = [_repeat(launcher, reference, side) for _ in range(repeats)]
+    return found
+
+
+def judged(records: Mapping[Method, Sequence[Record]]) -> dict[Method, list[Verdict]]:
+    """Each beside the first of M0 against M0, with the speed-up that this has: 1."""
+    first = records[HOST][0]
+    baseline = replace(first, metrics={**first.metrics, "speedup": 1.0})
+    return {
+        method: [posing(record, HOST, baseline, HOST.fidelity) for record in found]
+        for method, found in records.items()
+    }
+
+
+def show(verdicts: Verdicts, console: Console) -> int:
+    """Print each verdict, and how many are right; the exit code."""
+    for line in _lines(verdicts):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    wrong = [v for method, found in verdicts.items() for v in found if v.status != RIGHT[method][1]]
+    return 1 if wrong else 0
+
+
+def _lines(verdicts: Verdicts) -> Iterator[str]:
+    for method, found in verdicts.items():
+        name, right = RIGHT[method]
+        for number, verdict in enumerate(found, 1):
+            told = [
+                c.message for c in verdict.checks if c.metric == "speedup" or c.status != "pass"
+            ]
+            yield f"{name} {number}: {verdict.status}: {'; '.join(told)}"
+    for method, found in verdicts.items():
+        name, right = RIGHT[method]
+        count = sum(verdict.status == right for verdict in found)
+        low, high = (100 * end for end in exact_interval(count, len(found)))
+        rate = f"{low:.1f} to {high:.1f} % (95 %)"
+        yield f"{name}: {count} of {len(found)} are {right}; the rate is {rate}"
+
+
+def _repeat(launcher: Launcher, reference: Side, side: Side) -> Record:
+    """One record, of these workers, as if they had done nothing before."""
+    own, other = (replace(one, samples=[]) for one in (side, reference))
+    blocks = take_turns((launcher, other), (launcher, own))
+    clip = launcher.options.clip
+    return record_of(own, other, other.samples, blocks, run_identity(), clip)

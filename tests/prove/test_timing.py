@@ -1,0 +1,76 @@
+"""How often the verdict on time is right: of a GPU that is played, and on one."""
+
+import pytest
+from rich.console import Console
+
+from accel.__main__ import main
+from accel.core import Case
+from accel.launch import Launcher, Options
+from accel.lock import GpuLock
+from accel.methods.reference import Reference
+from accel.prove.costs import Slower
+from accel.prove.timing import HOST, RIGHT, judged, measure, show
+from accel.runs import RunFolder
+from tests.prove.played import CALL, REQUEST, PlayedWorker, play
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory, tiny_folder):
+    """Three repeats of each, of two pairs and two blocks."""
+    launcher = Launcher(
+        RunFolder(tmp_path_factory.mktemp("timing")),
+        Options(pairs=2, blocks=2, device="cpu"),
+        lambda text: None,
+        GpuLock("cpu"),
+    )
+    case, started = Case("svd", "pretrained", REQUEST, Reference(), str(tiny_folder)), []
+    with pytest.MonkeyPatch.context() as patch:
+        play(patch)
+        patch.setattr(
+            "accel.launch.Worker", lambda *given: started.append(given) or PlayedWorker(*given)
+        )
+        found = measure(launcher, case, repeats=3)
+    assert len(started) == 1 + len(RIGHT)  # all stay over the repeats
+    return found
+
+
+def test_no_change_passes_and_five_percent_of_sleep_is_regressed(records, capsys):
+    verdicts = judged(records)
+    for method, (_, right) in RIGHT.items():
+        assert [verdict.status for verdict in verdicts[method]] == [right] * 3
+    assert show(verdicts, Console()) == 0
+    printed = capsys.readouterr().out
+    assert "A/A 1: pass: speedup is 1x, was 1x in the baseline: 0.0 %, allowed 4.1 %" in printed
+    assert "5 % of sleep 3: regressed: speedup is 0.9524x [0.9524, 0.9524] of 2 pairs" in printed
+    assert "A/A: 3 of 3 are pass; the rate is 29.2 to 100.0 % (95 %)" in printed
+    assert "5 % of sleep: 3 of 3 are regressed; the rate is 29.2 to 100.0 % (95 %)" in printed
+
+
+def test_every_repeat_stands_for_itself(records):
+    for method, found in records.items():
+        samples = [record.samples[side] for record in found for side in ("candidate", "reference")]
+        assert [len(pair) for pair in samples] == [2] * 6
+        assert all(len(record.samples["blocks"]) == 2 for record in found)
+        seconds = 2 * CALL * (1.05 if method == Slower() else 1)
+        assert [r.metrics["seconds"] for r in found] == pytest.approx([seconds] * 3)
+
+
+def test_a_wrong_verdict_fails(records, capsys):
+    swapped = judged(records) | {Slower(): judged(records)[HOST]}
+    assert show(swapped, Console()) == 1
+    assert (
+        "5 % of sleep: 0 of 3 are regressed; the rate is 0.0 to 70.8 %" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("asked", [("--device", "cpu"), ("--weights", "mini")])
+def test_where_time_is_not_judged_it_is_refused(asked, tmp_path, no_worker, capsys):
+    assert main(["prove", "--timing", "--out", str(tmp_path), *asked]) == 2
+    assert "time is judged of full-size weights on a GPU alone" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.prove
+def test_on_a_gpu_twenty_of_twenty(gate, tmp_path):
+    gate.close()  # a gate that was judged before holds the GPU
+    assert main(["prove", "--timing", "--out", str(tmp_path)]) == 0
