@@ -6,6 +6,7 @@ from rich.console import Console
 from accel.__main__ import main
 from accel.core import Case
 from accel.launch import Launcher, Options
+from accel.limits import Limit
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
 from accel.prove.costs import Slower
@@ -53,6 +54,16 @@ def test_every_repeat_stands_for_itself(records):
         assert all(len(record.samples["blocks"]) == 2 for record in found)
         seconds = 2 * CALL * (1.05 if method == Slower() else 1)
         assert [r.metrics["seconds"] for r in found] == pytest.approx([seconds] * 3)
+
+
+def test_without_the_limit_of_the_speedup_no_sleep_is_seen(records, monkeypatch):
+    covers = Limit.covers
+    monkeypatch.setattr(
+        Limit, "covers", lambda self, *asked: not self.timed and covers(self, *asked)
+    )
+    verdicts = judged(records)
+    assert [verdict.status for verdict in verdicts[Slower()]] == ["pass"] * 3
+    assert show(verdicts, Console()) == 1
 
 
 def test_a_wrong_verdict_fails(records, capsys):
