@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from accel.core import Counters, Fidelity, Method, Request
+from accel.core import Counters, Request
 from accel.errors import NoEffectError
 from accel.memory import MIB, RssMeter
 from accel.methods.int8_weight_only import Int8WeightOnly
@@ -28,15 +27,12 @@ SLEEP = 0.05
 """Of a generation's own time."""
 
 
-@dataclass(frozen=True)
 class Off(Defect):
     """The edit is not made: int8 weights that stay as they are."""
 
-    name: ClassVar[str] = "off"
-    host: ClassVar[Method] = Int8WeightOnly()
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Raises(NoEffectError, "int8_linears is 0, expected"),
-    )
+    name = "off"
+    host = Int8WeightOnly()
+    caught_by = (Raises(NoEffectError, "int8_linears is 0, expected"),)
 
     def apply(self, pipeline: Pipeline) -> None:
         """Nothing."""
@@ -45,12 +41,11 @@ class Off(Defect):
         """Nothing."""
 
 
-@dataclass(frozen=True)
 class Idle(Defect):
     """An edit that changes neither a counter nor a pixel, and expects nothing."""
 
-    name: ClassVar[str] = "idle"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "idle"
+    caught_by = (
         Raises(NoEffectError, "changes no counter, so nothing shows that it is on", "trained"),
     )
 
@@ -64,25 +59,23 @@ class Idle(Defect):
         """Nothing."""
 
 
-@dataclass(frozen=True)
 class Twice(Defect):
     """The edit is made twice."""
 
-    name: ClassVar[str] = "twice"
-    host: ClassVar[Method] = Int8WeightOnly()
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (Raises(NoEffectError, "applied twice"),)
+    name = "twice"
+    host = Int8WeightOnly()
+    caught_by = (Raises(NoEffectError, "applied twice"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         self.host.apply(pipeline)
 
 
-@dataclass(frozen=True)
 class Copied(Defect):
     """The reference's frames are handed out, while the counters say that int8 was at work."""
 
-    name: ClassVar[str] = "copied"
-    host: ClassVar[Method] = Int8WeightOnly()
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "copied"
+    host = Int8WeightOnly()
+    caught_by = (
         Raises(NoEffectError, "gives the reference's video and calls itself faithful", "trained"),
     )
 
@@ -101,13 +94,12 @@ class Copied(Defect):
         """All is done in `apply`: the copy is older than the host's edit."""
 
 
-@dataclass(frozen=True)
 class Doubled(Defect):
     """The decoding takes as much again as all that the process has."""
 
-    name: ClassVar[str] = "doubled"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "doubled"
+    fidelity = "exact"
+    caught_by = (
         Catch("memory", "memory.decode.allocated_mib", "in the baseline", "gpu"),
         Catch("memory", "memory.decode.reserved_mib", "in the baseline", "gpu"),
         Catch("memory", "memory.decode.rss_mib", "in the baseline", "cpu"),
@@ -130,15 +122,12 @@ class Doubled(Defect):
         wrap(pipeline.diffusers, "decode_latents", doubled)
 
 
-@dataclass(frozen=True)
 class Leaking(Defect):
     """16 MiB more are kept after each generation."""
 
-    name: ClassVar[str] = "leaking"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("memory", "memory.growth_mib", "grows by", "anything"),
-    )
+    name = "leaking"
+    fidelity = "exact"
+    caught_by = (Catch("memory", "memory.growth_mib", "grows by", "anything"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         kept: list[torch.Tensor] = []
@@ -151,15 +140,12 @@ class Leaking(Defect):
         pipeline.generate = leaking
 
 
-@dataclass(frozen=True)
 class Slower(Defect):
     """A generation takes 5 % longer."""
 
-    name: ClassVar[str] = "slower"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("speed", "speedup", "in the baseline", "timed"),
-    )
+    name = "slower"
+    fidelity = "exact"
+    caught_by = (Catch("speed", "speedup", "in the baseline", "timed"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         inner = pipeline.generate

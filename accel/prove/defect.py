@@ -88,11 +88,13 @@ class Raises:
         return "" if self.needs == "anything" or is_judged(healthy) else REASONS[self.needs]
 
 
+@dataclass(frozen=True)
 class Defect(Method):
     """A healthy method, its `host`, with something wrong: it poses as the host.
 
     It is held to the host's claims and to the host's record as its baseline, with the fidelity
-    that it says itself. caught_by: every check that must object to it.
+    that it says itself. caught_by: every check that must object to it. No defect has fields, so
+    that what makes this a dataclass makes each of them one.
     """
 
     source: ClassVar[str] = "accel prove"

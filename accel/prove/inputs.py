@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from accel.core import Counters, Fidelity, Method, Request
+from accel.core import Counters, Request
 from accel.methods.int8_weight_only import Int8Linear, Int8WeightOnly
 from accel.methods.semi_structured import SemiStructured
 from accel.methods.surgery import wrap
 from accel.models.images import load_image
-from accel.prove.defect import Catch, Defect, Raises
+from accel.prove.defect import Catch, Defect
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -37,13 +37,12 @@ def _both(metric: str) -> tuple[Catch, ...]:
     )
 
 
-@dataclass(frozen=True)
 class WrongSeed(Defect):
     """Another noise than the request's, in a method that calls itself exact."""
 
-    name: ClassVar[str] = "wrong_seed"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "wrong_seed"
+    fidelity = "exact"
+    caught_by = (
         Catch("quality", "psnr", "claimed: at least 50 dB"),
         Catch("quality", "psnr", "in the baseline"),
         Catch("quality", "ssim", "in the baseline"),
@@ -54,12 +53,11 @@ class WrongSeed(Defect):
         pipeline.noise = lambda request: inner(replace(request, seed=request.seed + 1))
 
 
-@dataclass(frozen=True)
 class WrongImage(Defect):
     """Another photograph than the request's."""
 
-    name: ClassVar[str] = "wrong_image"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _both("clip")
+    name = "wrong_image"
+    caught_by = _both("clip")
 
     def plant(self, pipeline: Pipeline) -> None:
         request = pipeline.request
@@ -67,12 +65,11 @@ class WrongImage(Defect):
         pipeline.image = load_image(other, request.width, request.height)
 
 
-@dataclass(frozen=True)
 class LostMotion(Defect):
     """The motion bucket does not arrive: the least motion, whatever was asked for."""
 
-    name: ClassVar[str] = "lost_motion"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "lost_motion"
+    caught_by = (
         Catch("quality", "motion_ratio", "to the reference is"),
         Catch("quality", "motion_ratio", "in the baseline"),
         Catch("quality", "motion_amount", "in the baseline"),
@@ -83,14 +80,11 @@ class LostMotion(Defect):
         pipeline.generate = lambda request: inner(replace(request, motion_bucket=1))
 
 
-@dataclass(frozen=True)
 class FewerThanSaid(Defect):
     """Steps are left out, and `expected` was changed with them: only the baseline knows."""
 
-    name: ClassVar[str] = "fewer_than_said"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("speed", "counters.denoiser_calls", "in the baseline", "anything"),
-    )
+    name = "fewer_than_said"
+    caught_by = (Catch("speed", "counters.denoiser_calls", "in the baseline", "anything"),)
 
     def requested(self, request: Request) -> Request:
         return replace(request, steps=max(1, request.steps * 3 // 5))
@@ -103,15 +97,14 @@ class FewerThanSaid(Defect):
         pipeline.request = self.requested(pipeline.request)
 
 
-@dataclass(frozen=True)
 class Cached(Defect):
     """The denoiser's output is used again in four of five steps.
 
     The cache is inside of the call, so that the counters do not see it.
     """
 
-    name: ClassVar[str] = "cached"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "cached"
+    caught_by = (
         Catch("quality", "lpips", "claimed: at most 0.05"),
         Catch("quality", "lpips", "in the baseline"),
     )
@@ -138,28 +131,22 @@ class Cached(Defect):
         generate, pipeline.generate = pipeline.generate, from_start
 
 
-@dataclass(frozen=True)
 class Untuned(Defect):
     """2:4 sparse weights that were not tuned, and that do not declare to fail."""
 
-    name: ClassVar[str] = "untuned"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("quality", "lpips", "claimed: at most 0.05"),
-    )
+    name = "untuned"
+    caught_by = (Catch("quality", "lpips", "claimed: at most 0.05"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         SemiStructured().apply(pipeline)
 
 
-@dataclass(frozen=True)
 class LostBias(Defect):
     """int8 Linears without the bias of those that they replace."""
 
-    name: ClassVar[str] = "lost_bias"
-    host: ClassVar[Method] = Int8WeightOnly()
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("quality", "lpips", "claimed: at most 0.02"),
-    )
+    name = "lost_bias"
+    host = Int8WeightOnly()
+    caught_by = (Catch("quality", "lpips", "claimed: at most 0.02"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         for module in pipeline.denoiser.modules():

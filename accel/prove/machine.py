@@ -6,16 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from accel.core import Fidelity, Request
+from accel.core import Request
 from accel.errors import CaseError
 from accel.methods.surgery import wrap
 from accel.prove.costs import dawdle
-from accel.prove.defect import Catch, Defect, Raises
+from accel.prove.defect import Catch, Defect
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -34,13 +33,12 @@ sys.stdin.read()
 """A process that has a context on the GPU until whoever started it ends."""
 
 
-@dataclass(frozen=True)
 class Crowded(Defect):
     """Another process is on the GPU."""
 
-    name: ClassVar[str] = "crowded"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "crowded"
+    fidelity = "exact"
+    caught_by = (
         Catch(
             "speed", "blocks_rejected", "of the blocks were rejected", "processes", "inconclusive"
         ),
@@ -61,15 +59,12 @@ class Crowded(Defect):
         pipeline.generate = crowded
 
 
-@dataclass(frozen=True)
 class Hidden(Defect):
     """Denoiser calls take half as long again, but only within a whole generation."""
 
-    name: ClassVar[str] = "hidden"
-    fidelity: ClassVar[Fidelity] = "exact"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
-        Catch("speed", "composition", "single calls tell", "blocks", "inconclusive"),
-    )
+    name = "hidden"
+    fidelity = "exact"
+    caught_by = (Catch("speed", "composition", "single calls tell", "blocks", "inconclusive"),)
 
     def plant(self, pipeline: Pipeline) -> None:
         whole = False

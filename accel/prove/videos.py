@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -39,45 +38,41 @@ class Video(Defect):
         """The bad video, of the same shape."""
 
 
-@dataclass(frozen=True)
 class Black(Video):
     """Every frame black, as after an overflow that a safety net turned to zero."""
 
-    name: ClassVar[str] = "black"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("black")
+    name = "black"
+    caught_by = _no_video("black")
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(video)
 
 
-@dataclass(frozen=True)
 class Grey(Video):
     """Every frame grey, as of latents that are zero."""
 
-    name: ClassVar[str] = "grey"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("grey")
+    name = "grey"
+    caught_by = _no_video("grey")
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         return torch.full_like(video, 0.5)
 
 
-@dataclass(frozen=True)
 class Tinted(Video):
     """Every frame one colour, neither black nor grey."""
 
-    name: ClassVar[str] = "tinted"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("flat")
+    name = "tinted"
+    caught_by = _no_video("flat")
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(video) + video.new_tensor((0.1, 0.6, 0.3)).view(3, 1, 1)
 
 
-@dataclass(frozen=True)
 class NotFinite(Video):
     """One NaN in the last frame: the least there can be."""
 
-    name: ClassVar[str] = "nan"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("nan")
+    name = "nan"
+    caught_by = _no_video("nan")
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         video = video.clone()
@@ -85,23 +80,21 @@ class NotFinite(Video):
         return video
 
 
-@dataclass(frozen=True)
 class Frozen(Video):
     """The first frame, all the time: perfectly smooth."""
 
-    name: ClassVar[str] = "frozen"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = _no_video("frozen")
+    name = "frozen"
+    caught_by = _no_video("frozen")
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         return video[:1].expand_as(video).clone()
 
 
-@dataclass(frozen=True)
 class Shuffled(Video):
     """The right frames in a wrong order."""
 
-    name: ClassVar[str] = "shuffled"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (
+    name = "shuffled"
+    caught_by = (
         Catch("collapse", "motion_class", "in the reference"),
         Catch("quality", "motion_class", "in the baseline"),
         Catch("quality", "tof", "in the baseline"),
@@ -112,12 +105,11 @@ class Shuffled(Video):
         return video[order.to(video.device)]
 
 
-@dataclass(frozen=True)
 class Flicker(Video):
     """Every other frame darker by two fifths."""
 
-    name: ClassVar[str] = "flicker"
-    caught_by: ClassVar[tuple[Catch | Raises, ...]] = (*_restless("tssim"), *_restless("tlpips"))
+    name = "flicker"
+    caught_by = (*_restless("tssim"), *_restless("tlpips"))
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         video = video.clone()
