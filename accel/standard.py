@@ -11,13 +11,14 @@ TABLE_1 = (
     "reference", "int8_weight_only", "torch_compile",
     "fewer_steps:15", "fewer_steps:10", "fewer_steps:4", "distilled", "semi_structured",
     "keyframes:7", "keyframes:9", "keyframes:13", "lcm:4", "sampler:ays", "guidance_interval",
+    "tiny_vae",
 )  # fmt: skip
-"""M0 to M7 of Hauryk 2026, Table 1, and the two methods beyond it; for 25 frames."""
+"""M0 to M7 of Hauryk 2026, Table 1, and the methods beyond it; for 25 frames."""
 
 COMPILED = "torch_compile:decoder=true"
 CHAINS = (
     f"keyframes:7+{COMPILED}", f"lcm:4+{COMPILED}", "lcm:4+keyframes:7",
-    f"lcm:4+keyframes:7+{COMPILED}",
+    f"lcm:4+keyframes:7+{COMPILED}", "lcm:4+tiny_vae",
 )  # fmt: skip
 """The fastest combinations of them."""
 
@@ -25,13 +26,13 @@ CHAINS = (
 def standard(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
     """Methods by text: Table 1 and the chains of svd-xt, a quick choice of other models.
 
-    Compilation is left to GPUs. So is what needs a student's file to those who have one: pretrained
-    weights ship none, and `lcm:weights=FILE` names it.
+    Compilation is left to GPUs. So is what needs a file of its own to those who have one: with
+    pretrained weights none is shipped, and `lcm:weights=FILE` names it.
     """
     chosen = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
-    student = ("distilled", "lcm") if weights == "pretrained" else ()
+    filed = ("distilled", "lcm", "tiny_vae") if weights == "pretrained" else ()
     return tuple(
         text
         for text in chosen
-        if (on_gpu or "torch_compile" not in text) and not text.startswith(student)
+        if (on_gpu or "torch_compile" not in text) and not text.startswith(filed)
     )

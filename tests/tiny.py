@@ -17,6 +17,7 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from accel.models import two_of_four
 from accel.models.sources import SCHEDULER
 from accel.models.students import fingerprint
+from accel.models.tiny_decoder import TinyDecoder
 
 UNET = {
     "block_out_channels": (32, 64),
@@ -77,13 +78,16 @@ def save_tiny(
 ) -> Path:
     """The tiny pipeline as a folder, in halves; shard: largest file, as in "200KB".
 
-    Beside its parts lies student.safetensors: a UNet of the same size and another seed, in fp32,
-    and tuned.safetensors: what the 2:4 mask leaves of the UNet's own Linears, shrunk by a tenth.
+    Beside its parts lie student.safetensors: a UNet of the same size and another seed, in fp32,
+    tuned.safetensors: what the 2:4 mask leaves of the UNet's own Linears, shrunk by a tenth, and
+    decoder.safetensors: a tiny decoder of 8 channels.
     """
     pipeline = tiny_pipeline(unet_config=unet_config).to(dtype=torch.float16)
     pipeline.save_pretrained(folder, variant=variant, max_shard_size=shard)
     student = tiny_pipeline(seed=1, unet_config=unet_config).unet
     save_file(student.state_dict(), folder / "student.safetensors")
+    decoder = TinyDecoder(8, 4, pipeline.vae.config.scaling_factor)
+    save_file(decoder.state_dict(), folder / "decoder.safetensors")
     save_two_of_four(pipeline.unet, folder / "tuned.safetensors", fingerprint(folder / "unet"))
     return folder
 

@@ -54,6 +54,10 @@ METHODS: dict[str, tuple[str, str]] = {
         "accel.methods.guidance_interval:GuidanceInterval",
         "classifier-free guidance on the middle steps only",
     ),
+    "tiny_vae": (
+        "accel.methods.tiny_vae:TinyVae",
+        "a tiny decoder in the place of the VAE's: TAESDV, or one distilled for mini",
+    ),
 }
 """name -> ("module:Class", one-line summary)."""
 

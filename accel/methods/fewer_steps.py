@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from accel.models.svd import Pipeline
     from accel.verdict import Status
 
-__all__ = ["UNGUIDED", "FewerSteps", "nearness", "speed"]
+__all__ = ["OVERHEAD", "UNGUIDED", "FewerSteps", "nearness", "speed"]
 
 
 OVERHEAD = 3.3

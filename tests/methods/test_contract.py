@@ -29,12 +29,13 @@ CONFIGURED = {
     "semi_structured tuned": "semi_structured:tuned=true,weights={tuned}",
     "keyframes": "keyframes:4",
     "lcm": "lcm:3,weights={student}",
+    "tiny_vae": "tiny_vae:weights={decoder}",
 }
 
 
 def tiny_case(folder, text, **changes):
     request = default_request("svd", "mini", frames=7, steps=5, **changes)
-    files = {name: folder / f"{name}.safetensors" for name in ("student", "tuned")}
+    files = {name: folder / f"{name}.safetensors" for name in ("student", "tuned", "decoder")}
     method = parse(text.format(**files))
     return Case("svd", "pretrained", request, method, str(folder))
 
@@ -87,6 +88,7 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "semi_structured",
         "semi_structured:tuned=true,weights={tuned}",
         "keyframes:4",
+        "tiny_vae:weights={decoder}",
     ],
 )
 def test_applied_twice_is_refused(tiny_folder, text):

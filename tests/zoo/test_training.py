@@ -14,9 +14,16 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from accel.errors import IntegrityError, MissingWeightsError
-from accel.models import students, two_of_four
+from accel.models import students, tiny_decoder, two_of_four
 from accel.models.tuned import MINI
-from accel.zoo import train_clip, train_lcm, train_sparse, train_unet, train_vae
+from accel.zoo import (
+    train_clip,
+    train_lcm,
+    train_sparse,
+    train_tiny_vae,
+    train_unet,
+    train_vae,
+)
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
 from accel.zoo.training import Ring, learning_rate
@@ -24,6 +31,7 @@ from accel.zoo.training import Ring, learning_rate
 COMMANDS = {
     "clip": train_clip,
     "vae": train_vae,
+    "tiny_vae": train_tiny_vae,
     "unet": train_unet,
     "lcm": train_lcm,
     "sparse": train_sparse,
@@ -42,6 +50,8 @@ def test_train_resume_assemble_and_generate(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(train_vae, "CLIP_FRAMES", 2)
+    monkeypatch.setattr(train_tiny_vae, "CHUNK_FRAMES", 4)
+    monkeypatch.setattr(train_tiny_vae, "HELD_OUT", 1)
     monkeypatch.setattr(train_unet, "LENGTHS", {14: 0.5, 2: 0.5})
     for name in COMMANDS:
         train(name, tmp_path, 2, monkeypatch)
@@ -64,6 +74,7 @@ def test_train_resume_assemble_and_generate(
     assert pipeline.scheduler.config.sigma_max == 700
     sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
+    tiny_decoder_fits_its_vae_alone(pipeline.vae, tmp_path / "weights")
 
 
 def sparse_weights_keep_the_mask(unet: torch.nn.Module, zoo: Path) -> None:
@@ -94,6 +105,17 @@ def student_fits_its_teacher_alone(unet: torch.nn.Module, zoo: Path) -> None:
     (zoo / students.MINI).unlink()
     with pytest.raises(MissingWeightsError, match=r"python -m accel\.zoo\.train_lcm"):
         students._add_mini(unet, zoo)
+
+
+def tiny_decoder_fits_its_vae_alone(vae: torch.nn.Module, zoo: Path) -> None:
+    decoder = tiny_decoder._mini(8, vae.config.scaling_factor, zoo)
+    latents = torch.zeros(2, 8, 4, 4)
+    assert decoder(latents, torch.zeros(1, 2), num_frames=2).shape == (2, 3, 32, 32)
+    assert (zoo / tiny_decoder.MINI).stat().st_size < 500_000
+    weights = zoo / "svd/vae/diffusion_pytorch_model.fp16.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(IntegrityError, match="distilled from another VAE"):
+        tiny_decoder._mini(8, vae.config.scaling_factor, zoo)
 
 
 class Oracle:
