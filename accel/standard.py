@@ -23,16 +23,20 @@ CHAINS = (
 """The fastest combinations of them."""
 
 
+FILED = {"pretrained": ("distilled", "lcm", "tiny_vae"), "mini": ("tiny_vae",), "untrained": ()}
+"""Methods whose weights are not shipped, by the pipeline's; `lcm:weights=FILE` names one's own."""
+
+
 def standard(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
     """Methods by text: Table 1 and the chains of svd-xt, a quick choice of other models.
 
-    Compilation is left to GPUs. So is what needs a file of its own to those who have one: with
-    pretrained weights none is shipped, and `lcm:weights=FILE` names it.
+    Compilation is left to GPUs, and what is FILED to those who have the file.
     """
     chosen = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
-    filed = ("distilled", "lcm", "tiny_vae") if weights == "pretrained" else ()
+    filed = FILED[weights]
     return tuple(
         text
         for text in chosen
-        if (on_gpu or "torch_compile" not in text) and not text.startswith(filed)
+        if (on_gpu or "torch_compile" not in text)
+        and not any(part.startswith(filed) for part in text.split("+"))
     )

@@ -3,10 +3,11 @@
 What: latents become frames in a small convolutional network that was trained to make what the
 VAE's own decoder makes. The encoder, and with it all that the UNet sees, stays.
 How: TAESDV for SVD (`tiny_vae:weights=taesdv.pth`; MIT; our own implementation), 1.6 million
-parameters beside 63.6; mini has one of its own, by `python -m accel.zoo.train_tiny_vae`. Frames are
-decoded in the request's chunks, as without it, and a chunk knows nothing of the one before it.
+parameters beside 63.6; one for mini is distilled by `python -m accel.zoo.train_tiny_vae`. Frames
+are decoded in the request's chunks, as without it; a chunk knows nothing of the one before it.
 Costs: fine detail. After 25 steps decoding is 2.1 s of 18.0 s on an H200, so that little time is
 saved; after 4 it is nearly half of what is left. Memory peaks in the decoder, and falls most.
+Not yet measured: on a GPU, and with TAESDV's own file. Its layout is tested with random values.
 Source: Bohan 2024, TAESDV (github.com/madebyollin/taesdv).
 """
 
