@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from accel.core import Claim, Counters, Fidelity, Method, Request
+from accel.core import Claim, Counters, Fidelity, Method, Request, Weights
 from accel.methods.fewer_steps import OVERHEAD
 from accel.methods.surgery import wrap
-from accel.models.tiny_decoder import put_in, refusal
+from accel.models.tiny_decoder import put_in, refusal, weight_files
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -83,6 +84,9 @@ class TinyVae(Method):
             Claim("memory.decode.allocated_mib", at_most=-saved, delta=True),
             Claim("lpips", at_most=NEARNESS),
         )
+
+    def weight_files(self, weights: Weights) -> dict[str, Path]:
+        return weight_files(self.weights, weights)
 
     def refuses(self, pipeline: Pipeline) -> str | None:
         if pipeline.request.latents_only:

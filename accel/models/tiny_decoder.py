@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accel.core import Weights
 from accel.errors import IntegrityError, MissingWeightsError, NoEffectError
 from accel.models.students import ZOO, fingerprint
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["MINI", "TinyDecoder", "put_in", "refusal"]
+__all__ = ["MINI", "TinyDecoder", "put_in", "refusal", "weight_files"]
 
 MINI = Path("tiny_vae") / "decoder.safetensors"
 """The mini model's tiny decoder, in the folder of the zoo's weights."""
@@ -101,6 +102,13 @@ class TinyDecoder(nn.Module):
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+
+
+def weight_files(given: str, weights: Weights) -> dict[str, Path]:
+    """The file that `put_in` reads, if it reads one. given: the method's own."""
+    if given or weights == "mini":
+        return {"tiny decoder": Path(given) if given else ZOO / MINI}
+    return {}
 
 
 def refusal(pipeline: Pipeline, weights: str) -> str | None:

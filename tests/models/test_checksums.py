@@ -89,6 +89,7 @@ def test_pickles_are_known_where_they_are_read(folder):
         ("lcm:4,weights={}", "student", "student"),
         ("distilled:weights={}", "student", "student"),
         ("semi_structured:tuned=true,weights={}", "tuned", "tuned"),
+        ("tiny_vae:weights={}", "tiny decoder", "tuned"),
         ("lcm:4,weights={}+int8_weight_only", "student", "student"),
     ],
 )
