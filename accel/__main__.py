@@ -16,15 +16,19 @@ from accel.arguments import measured, requested, typed
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
+from accel.stopping import Terminated, terminable
 
 __all__ = ["main", "parser"]
 
 EXIT_CODES = """\
 exit codes: 0 pass, improved or as expected, 1 regressed or collapsed,
-2 a bad argument, 3 missing, incomparable or inconclusive, 4 a defect of accel"""
+2 a bad argument or a folder that cannot be written, 3 missing, incomparable or inconclusive,
+4 a defect of accel, 130 interrupted, 143 terminated"""
 
 MEASURED_CODES = """\
-exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument or a busy GPU
+exit codes: 0 every case was measured, 1 a case failed, 2 a bad argument, a busy GPU, or a folder
+that is busy or cannot be written, 4 a defect of accel, 130 interrupted (Ctrl-C), 143 terminated;
+the same command with --out measures what is missing
 (the verdicts decide the exit code of `accel compare`)"""
 
 REFRESHED_CODES = """\
@@ -47,13 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     options.typed = typed(words)
     try:
-        code: int = getattr(import_module(options.module), options.command)(options)
+        with terminable():
+            code: int = getattr(import_module(options.module), options.command)(options)
     except AccelError as error:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("accel: interrupted; the same command with --out resumes it", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, Terminated) as stop:
+        how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
+        print(f"accel: {how}; the same command with --out resumes it", file=sys.stderr)
+        return 128 + number
     except Exception:  # Python's own exit code for it, 1, would say "regressed"
         traceback.print_exc()
         return 4

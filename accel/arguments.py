@@ -65,6 +65,14 @@ def measured(command: argparse.ArgumentParser) -> None:
         help="most GPU memory that torch may take for a method, M0 too, as on a card of 8, 16 or "
         "24 GiB; the reference has no cap (default: none)",
     )
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=900.0,
+        metavar="S",
+        help="seconds that any one answer of a worker may take, a compilation among them; then it "
+        "counts as hung (default: %(default)g)",
+    )
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(
         "--clip",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from accel.core import Case, Record
 from accel.environment import run_identity
-from accel.errors import AccelError, GpuBusyError
+from accel.errors import AccelError, GpuBusyError, OutputError
 from accel.gate import judge
 from accel.installation import Installation
 from accel.launch import Launcher, Options, Progress, inputs_of, take_turns
@@ -59,18 +59,20 @@ class BaseHead:
     def run(self, cases: Sequence[Case]) -> None:
         """Measure and judge; a case that fails is kept in `failures`, and the others run on.
 
-        Raises GpuBusyError if another run has the GPU.
+        Raises GpuBusyError if another run has the GPU, OutputError if no folder takes records.
         """
         try:
             for case in cases:
                 try:
-                    self.verdicts.append(self.measure(case))
-                except GpuBusyError:
+                    with self._head.folder.watched():
+                        self.verdicts.append(self.measure(case))
+                except (GpuBusyError, OutputError):
                     raise
                 except AccelError as error:
                     self.failures[case.id] = f"{type(error).__name__}: {error}"
         finally:
-            self._head.lock.release()
+            for launcher in (self._base, self._head):
+                launcher.release()
 
     def measure(self, case: Case) -> Verdict:
         """The verdict on the head's case against the base's. Raises the case's AccelError."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from accel.core import SCHEMA, Fidelity, Record
-from accel.errors import BaselineError, OutputError
+from accel.errors import BaselineError, cannot_write
 
 __all__ = ["dumps", "find", "loads", "location", "read", "write", "write_file"]
 
@@ -62,10 +62,7 @@ def write_file(record: Record, path: Path) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; make its folder writable, free "
-            "some space, or choose another folder"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def dumps(record: Record) -> str:

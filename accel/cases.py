@@ -26,6 +26,9 @@ REQUEST_OPTIONS = (
     "max_guidance", "decode_chunk_size",
 )  # fmt: skip
 
+A_DAY = 86400
+"""Seconds; no answer of a worker takes longer."""
+
 
 def request_of(options: Namespace) -> Request:
     """The model's own request, with what the options change of it."""
@@ -71,6 +74,10 @@ def _check_options(options: Namespace) -> None:
         raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
     if options.blocks < 0:
         raise InvalidRequestError(f"--blocks is {options.blocks}; it must be 0 or more")
+    if not 0 < options.timeout <= A_DAY:
+        raise InvalidRequestError(
+            f"--timeout is {options.timeout:g}; give seconds above 0, and at most {A_DAY}"
+        )
     if options.device == "cuda" and not gpu_count():
         raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
     check_cap(options.vram_cap, on_cpu=options.device == "cpu" or not gpu_count())

@@ -130,7 +130,7 @@ def _compare_installations(options: Namespace) -> int:
     cases = cases_of(options)
     out = options.out or default_folder(f"{cases[0].group}-compare")
     base, head = (installation(text, out / "checkouts") for text in (options.base, options.head))
-    settings = Options(options.pairs, options.blocks, options.device, options.clip)
+    settings = _settings(options)
     print(f"run folder: {out}")
     with console.status("starting") as status:
         found = BaseHead(base, head, out, settings, lambda text: status.update(escape(text)))
@@ -191,9 +191,14 @@ def _check_nothing_asked(options: Namespace, why: str) -> None:
     refuse(options, (*MEASURING, *REQUEST_OPTIONS), why)
 
 
+def _settings(options: Namespace) -> Options:
+    given = ("pairs", "blocks", "device", "clip", "timeout")
+    return Options(*(getattr(options, name) for name in given))
+
+
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:
     """Measure the cases behind a progress bar; returns the records in the order of the cases."""
-    settings = Options(options.pairs, options.blocks, options.device, options.clip)
+    settings = _settings(options)
     _check_resumed(folder, cases, options.device)
     steps = Bench.steps(cases, folder, settings)
     if steps and cases[0].judged:
@@ -208,7 +213,11 @@ def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Se
 
         with Bench(folder, settings, progress) as bench:
             bench.identity["command"] = options.typed
-            return bench.run(cases)
+            records = bench.run(cases)
+    if _failures(folder, cases):
+        again = f"the same command with --out {folder.path} measures again what failed"
+        print(f"accel: {again}", file=sys.stderr)
+    return records
 
 
 def _check_resumed(folder: RunFolder, cases: Sequence[Case], device: str | None) -> None:

@@ -6,7 +6,7 @@ AccelError
 ├── MissingWeightsError       weights that must be fetched or put somewhere first
 ├── IntegrityError            a file or a network that is not the pinned one
 ├── NotSupportedError         a method that refuses this pipeline, with its reason
-├── OutputError               a folder or file that cannot be written
+├── OutputError               a folder or file that cannot be written, or that another run has
 ├── BaselineError             a baseline file that cannot be used
 ├── GpuBusyError              another run measures on this GPU
 ├── RefusedError              records that must not become baselines: the message says why
@@ -19,6 +19,7 @@ AccelError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 __all__ = [
     "AccelError",
@@ -36,6 +37,7 @@ __all__ = [
     "UnknownNameError",
     "WorkerDiedError",
     "WorkerTimeoutError",
+    "cannot_write",
     "unknown_name",
 ]
 
@@ -65,7 +67,7 @@ class NotSupportedError(AccelError):
 
 
 class OutputError(AccelError):
-    """A folder or file that cannot be written."""
+    """A folder or file that cannot be written, or that another run has."""
 
 
 class BaselineError(AccelError):
@@ -106,3 +108,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
     return UnknownNameError(f"unknown {kind} {name!r}; {hint}")
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a file that could not be written: a full disk, no rights, a folder gone."""
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; make its folder writable, free some "
+        "space, or choose another folder"
+    )

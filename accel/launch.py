@@ -66,7 +66,11 @@ class Launcher:
     pids: set[int] = field(default_factory=set)
 
     def side(self, case: Case, asked: list[Request]) -> Side:
-        """Stages load and apply, and the warm-up, with the first input."""
+        """Stages load and apply, and the warm-up, with the first input.
+
+        Raises OutputError if another run measures into the folder, GpuBusyError if one has the GPU.
+        """
+        self.folder.hold()
         self.lock.take()
         options = self.options
         worker = Worker(self.folder.log(case), options.timeout, options.device, self.start)
@@ -76,6 +80,11 @@ class Launcher:
         except BaseException:
             worker.close()
             raise
+
+    def release(self) -> None:
+        """Let others have the GPU and the folder, when the workers have ended."""
+        self.lock.release()
+        self.folder.release()
 
     def _prepared(self, side: Side) -> Side:
         case, worker = side.case, side.worker

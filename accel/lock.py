@@ -14,13 +14,14 @@ import fcntl
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from accel import gpus
 from accel.errors import GpuBusyError, InvalidRequestError, OutputError
 
-__all__ = ["GpuLock", "hold"]
+__all__ = ["GpuLock", "claim", "hold"]
 
 FOLDER = Path("/tmp")
 
@@ -59,19 +60,30 @@ def hold(gpu: str) -> BinaryIO:
     Raises GpuBusyError naming the process that holds it, OutputError if the file cannot be opened.
     """
     file = _open(FOLDER / f"accel-{gpu}.lock")
+    if holder := claim(file):
+        raise GpuBusyError(
+            f"{gpu} is held by {holder}; wait for its end, or choose another GPU with "
+            "CUDA_VISIBLE_DEVICES"
+        )
+    return file
+
+
+def claim(file: BinaryIO) -> str:
+    """Lock an open file until it is closed, and write this process's name into it.
+
+    Or else close it, and tell the process that has it. file: for reading and writing, unbuffered.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        file.seek(0)
         holder = "".join(filter(str.isprintable, file.read(500).decode(errors="replace")))
         file.close()
-        raise GpuBusyError(
-            f"{gpu} is held by {holder or 'another run'}; wait for its end, or choose another GPU "
-            "with CUDA_VISIBLE_DEVICES"
-        ) from None
-    file.truncate()
-    file.write(f"pid {os.getpid()}: {shlex.join(sys.orig_argv)}".encode())
-    file.flush()
-    return file
+        return holder or "another run"
+    file.truncate(0)
+    with suppress(OSError):  # a full disk takes no name, and the lock holds without one
+        file.write(f"pid {os.getpid()}: {shlex.join(sys.orig_argv)}".encode())
+    return ""
 
 
 def _open(path: Path) -> BinaryIO:

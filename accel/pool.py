@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -143,21 +144,22 @@ class Worker:
     def _timed_out(self, verb: str) -> NoReturn:
         self._process.kill()
         raise WorkerTimeoutError(
-            f"the worker gave no answer to {verb!r} in {self.timeout:.0f} s and was killed; "
-            f"its log ends:\n{self._log_tail()}"
+            f"the worker gave no answer to {verb!r} in {self.timeout:g} s and was killed; if it "
+            f"was at work, and did not hang, give --timeout more; {self._log_tail()}"
         )
 
     def _died(self, verb: str) -> NoReturn:
         self._process.join()
         code = self._process.exitcode or 0
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        why = ", as the kernel ends it where memory runs out" if code == -signal.SIGKILL else ""
         raise WorkerDiedError(
-            f"the worker ended with {how} during {verb!r}; its log ends:\n{self._log_tail()}"
+            f"the worker ended with {how} during {verb!r}{why}; {self._log_tail()}"
         )
 
     def _log_tail(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return text[-LOG_TAIL:].strip() or "(empty)"
+        return f"its log, {self.log}, ends:\n{text[-LOG_TAIL:].strip() or '(empty)'}"
 
 
 @contextmanager

@@ -14,7 +14,13 @@ from typing import Self
 
 from accel.core import Case, Record
 from accel.environment import run_identity
-from accel.errors import AccelError, GpuBusyError, InvalidRequestError, MissingWeightsError
+from accel.errors import (
+    AccelError,
+    GpuBusyError,
+    InvalidRequestError,
+    MissingWeightsError,
+    OutputError,
+)
 from accel.launch import Launcher, Options, Progress, inputs_of, take_turns
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
@@ -36,7 +42,7 @@ def reference_of(case: Case) -> Case:
 class Bench:
     """Measures cases into a run folder; a case that has a record there is not measured again.
 
-    It holds the lock of its GPU from the first measurement until it is closed.
+    It holds its GPU and the folder from the first measurement until it is closed.
     """
 
     def __init__(
@@ -77,13 +83,13 @@ class Bench:
         """Measure all cases, references last (the pairs have measured them by then).
 
         A case that fails is kept in the folder's failures, and the others run on. Raises
-        GpuBusyError if another run has the GPU.
+        GpuBusyError if another run has the GPU, and OutputError if the folder takes no more.
         """
         for case in sorted(cases, key=lambda case: case.is_reference):
             try:
                 self.measure(case)
-            except GpuBusyError:
-                raise
+            except (GpuBusyError, OutputError):
+                raise  # every other case would fail in the same way
             except AccelError as error:
                 self.folder.fail(case, f"{type(error).__name__}: {error}")
                 self.progress(f"{case.id}: failed: {error}")
@@ -100,20 +106,21 @@ class Bench:
             self._check_options(case, found)
             if not self._is_outdated(case, found):
                 return found
-        reference = self._resident(reference_of(case))
-        try:
-            record = self._measure(case, reference)
-        except AccelError:
-            if not reference.worker.alive:
-                self._end_reference()
-            raise
-        self.folder.write(case, record)
+        with self.folder.watched():
+            reference = self._resident(reference_of(case))
+            try:
+                record = self._measure(case, reference)
+            except AccelError:
+                if not reference.worker.alive:
+                    self._end_reference()
+                raise
+            self.folder.write(case, record)
         return record
 
     def close(self) -> None:
-        """End the reference's worker, and let others have the GPU."""
+        """End the reference's worker, and let others have the GPU and the folder."""
         self._end_reference()
-        self._launcher.lock.release()
+        self._launcher.release()
 
     def _end_reference(self) -> None:
         if self._reference is not None:

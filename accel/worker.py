@@ -14,8 +14,11 @@ prints, tracebacks among it, goes to its log.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
+import sys
 import time
 import traceback
 from contextlib import suppress
@@ -28,7 +31,7 @@ import torch
 
 from accel.core import Case, Request
 from accel.environment import fingerprint, tf32_state
-from accel.errors import NotSupportedError
+from accel.errors import NotSupportedError, cannot_write
 from accel.measure import Probe, base_counters
 from accel.methods import from_repr
 from accel.methods.reference import Reference
@@ -39,6 +42,9 @@ from accel.vram import limit, out_of_memory
 __all__ = ["serve"]
 
 Message = dict[str, Any]
+
+PARENT_DEATH_SIGNAL = 1
+"""Linux's PR_SET_PDEATHSIG."""
 
 
 class Session:
@@ -100,6 +106,7 @@ class Session:
 
 def serve(pipe: Connection, log: str, device: str) -> None:
     """Answer until the parent closes its end; device: "cpu", "cuda" or "auto"."""
+    _follow_the_parent()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -110,12 +117,21 @@ def serve(pipe: Connection, log: str, device: str) -> None:
             pipe.send_bytes(json.dumps(_answer(session, message.pop("verb"), message)).encode())
 
 
+def _follow_the_parent() -> None:
+    """End when the parent does, in the middle of a generation or stopped, too; Ctrl-C reaches the
+    whole group of processes, and the parent alone decides what comes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
 def _answer(session: Session, verb: str, message: Message) -> Message:
     """The verb's result, or its error as data: the parent raises it again with its type."""
     try:
         return {"ok": getattr(session, verb)(**message)}
     except Exception as error:  # the boundary between two processes; nothing is hidden here
-        traceback.print_exc()
+        with suppress(OSError):  # on a full disk; the parent is told anyway
+            traceback.print_exc()
         kind, text = _error_type(error), str(error)
         if kind == "OutOfMemoryError":
             text = out_of_memory(session.vram_cap, text)
@@ -130,9 +146,18 @@ def _error_type(error: Exception) -> str:
 
 
 def _write_frames(video: torch.Tensor, path: Path) -> None:
-    """[T, 3, H, W] on any device -> float16 [T, H, W, 3] in a file that is whole or not there."""
+    """[T, 3, H, W] on any device -> float16 [T, H, W, 3] in a file that is whole or not there.
+
+    Raises OutputError if it cannot be written: then no case can be measured.
+    """
     frames = video.permute(0, 2, 3, 1).to("cpu", torch.float16).numpy()
     temporary = path.with_suffix(f".{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        np.save(file, frames)
-    temporary.replace(path)
+    try:
+        try:
+            with temporary.open("wb") as file:
+                np.save(file, frames)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error

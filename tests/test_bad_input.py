@@ -48,6 +48,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("--motion-bucket 300", "motion_bucket 300 is outside 1 to 255"),
         ("--pairs 0", "--pairs is 0; it must be at least 1"),
         ("--blocks -1", "--blocks is -1; it must be 0 or more"),
+        ("--timeout 0", "--timeout is 0; give seconds above 0, and at most 86400"),
+        ("--timeout nan", "--timeout is nan; give seconds above 0"),
         ("--vram-cap 16", "--vram-cap 16 caps the memory of a GPU, and the run is on a CPU"),
         ("--vram-cap 0", "--vram-cap is 0; give GiB above 0, as in 8, 16 or 24"),
         ("--vram-cap nan", "--vram-cap is nan; give GiB above 0"),

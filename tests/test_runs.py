@@ -1,5 +1,6 @@
 """The run folder: what was kept is found again, and what is broken names its remedy."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -158,6 +159,38 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def test_a_folder_is_opened_twice_and_left_clean(folder):
     again = RunFolder(folder.path)
     assert sorted(path.name for path in again.path.iterdir()) == ["frames", "logs", "records"]
+
+
+def test_who_measures_holds_the_folder_alone_and_removes_what_was_left_half(folder):
+    half = folder.frames_path(CASE).with_suffix(".1.part")
+    half.touch()
+    other, part = RunFolder(folder.path), RunFolder(folder.path, "gw0")
+    folder.hold()
+    folder.hold()
+    part.hold()
+    assert not half.exists()
+    with pytest.raises(OutputError, match=rf"is measured into by pid {os.getpid()}: .*; wait for"):
+        other.hold()
+    half.touch()
+    folder.release()
+    assert not half.exists()
+    other.hold()
+    part.release()
+    other.release()
+
+
+def test_a_folder_that_another_took_the_place_of(folder):
+    folder.hold()
+    folder.path.rename(folder.path.with_name("moved"))
+    other = RunFolder(folder.path)
+    other.hold()
+    (half := other.frames_path(CASE).with_suffix(".1.part")).touch()
+    with pytest.raises(OutputError, match="was deleted or moved while it was measured into"):
+        folder.write(CASE, record_of(CASE))
+    assert other.record(CASE) is None
+    folder.release()
+    assert half.exists()
+    other.release()
 
 
 def test_the_default_folder_is_new_and_names_its_group():

@@ -1,0 +1,34 @@
+"""SIGTERM ends a command as Ctrl-C does: what was measured is kept, drafts are removed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+__all__ = ["Terminated", "terminable"]
+
+
+class Terminated(BaseException):
+    """Somebody asked this process to end; like KeyboardInterrupt, no error of what it did."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated in the block. Python takes signals in the main thread alone; in
+    another one nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated

@@ -1,0 +1,156 @@
+"""Ctrl-C and other signals to the process that measures: workers end with it, records stay."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from accel.__main__ import main
+from accel.fetch import cache_folder
+from tests.asking import GROUP, asked
+from tests.local_worker import LocalWorker
+from tests.test_faults import DONE, REFERENCE, SMALL, STRUCK, assert_sound, records
+
+CACHE = cache_folder()
+"""Of this machine: pytester moves the home folder."""
+
+PATIENCE = 200
+"""Seconds that a moment may take to come."""
+
+Moment = Callable[[Path], bool]
+
+
+def loading(run: Path) -> bool:
+    return bool(list(run.glob("logs/*.log")))
+
+
+def generating(run: Path) -> bool:
+    return bool(list(run.glob(f"frames/{GROUP}/reference*.npy")))
+
+
+def reporting(run: Path) -> bool:
+    return STRUCK in records(run)
+
+
+def in_session(leader: int) -> list[int]:
+    """Processes of the session that `leader` began, zombies excepted."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait(until: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < end, f"no {what} in {PATIENCE} s"
+        time.sleep(0.005)
+
+
+def struck(command: list[str], at: Callable[[], bool], number: int, group: bool) -> tuple[int, str]:
+    """Exit code and stderr of a process that gets a signal at a moment, alone or with all it began.
+
+    No process of it is left.
+    """
+    process = subprocess.Popen(
+        command, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait(lambda: at() or process.poll() is not None, "moment")
+    assert process.poll() is None, process.communicate()
+    (os.killpg if group else os.kill)(process.pid, number)
+    printed = process.communicate()[1]
+    wait(lambda: not in_session(process.pid), "end of all its processes")
+    return process.returncode, printed
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_folder, tmp_path_factory):
+    """A run of two cases; read only."""
+    folder = tmp_path_factory.mktemp("measured") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accel.launch.Worker", LocalWorker)
+        assert main(asked(tiny_folder, folder, *SMALL)) == 0
+    shutil.rmtree(folder / "frames")
+    shutil.rmtree(folder / "logs")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "moment", "number", "group", "code", "says"),
+    [
+        ("refresh", loading, signal.SIGINT, True, 130, "interrupted"),
+        ("bench", generating, signal.SIGTERM, False, 143, "terminated"),
+        ("bench", generating, signal.SIGKILL, False, -9, ""),
+        ("bench", reporting, signal.SIGINT, True, 130, "interrupted"),
+    ],
+)
+def test_a_signal(
+    word, moment, number, group, code, says, measured, tiny_folder, tmp_path, monkeypatch
+):
+    """A killed parent can say nothing, and its workers end nevertheless. No refresh accepts half a
+    run."""
+    run = shutil.copytree(measured, tmp_path / "run")
+    command = asked(tiny_folder, run, *SMALL, "--methods", "fewer_steps:2", "fewer_steps:1")
+    before = records(run)
+    whole = [sys.executable, "-m", "accel", word, *command[1:]]
+    returned, printed = struck(whole, lambda: moment(run), number, group)
+    assert not (tmp_path / "baselines").exists()
+    assert returned == code, printed
+    assert not says or f"accel: {says}; the same command with --out resumes it" in printed
+    during = records(run)
+    assert during.items() >= before.items()
+    assert not (run / "failures.json").exists()
+    if says:
+        assert_sound(run)
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
+    assert main(command) == 0
+    after = records(run)
+    assert after.items() >= during.items()
+    assert set(after) == {REFERENCE, DONE, STRUCK}
+    assert_sound(run)
+
+
+GATES = """
+    from accel.methods import parse
+
+    SMALL = dict(weights="pretrained", path={path!r}, width=64, height=64, frames=2, steps=3)
+
+    def test_first(gate):
+        gate.check(parse("fewer_steps:2"), **SMALL)
+
+    def test_second(gate):
+        gate.check(parse("fewer_steps:1"), **SMALL)
+"""
+
+
+def test_interrupted_gates_keep_their_records(pytester, tiny_folder, monkeypatch):
+    """pytest's exit code for it is 2, and the next run goes on."""
+    monkeypatch.setenv("ACCEL_CACHE", str(CACHE))
+    monkeypatch.setattr("accel.launch.Worker", LocalWorker)
+    pytester.makepyfile(GATES.format(path=str(tiny_folder)))
+    options = ["--accel-out=kept", "--allow-inconclusive"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+
+    def second() -> bool:
+        return bool(list(pytester.path.glob(f"kept/cpu-*/logs/*{STRUCK}.log")))
+
+    code, printed = struck(command, second, signal.SIGINT, True)
+    assert code == 2, printed
+    (run,) = pytester.path.glob("kept/cpu-*")
+    before = records(run)
+    assert set(before) == {DONE}
+    assert_sound(run)
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=2)
+    assert records(run)[DONE] == before[DONE]
+    assert set(records(run)) == {DONE, STRUCK}

@@ -1,0 +1,28 @@
+"""SIGTERM as an exception: in a block of the main thread, and nowhere else."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from accel.stopping import Terminated, terminable
+
+
+def test_it_is_raised_in_the_block_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), terminable():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_no_error_handler_takes_it_for_an_error():
+    assert not issubclass(Terminated, Exception)
+
+
+def test_another_thread_leaves_signals_alone():
+    def handler() -> object:
+        with terminable():
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(handler).result() is signal.getsignal(signal.SIGTERM)
