@@ -33,7 +33,8 @@ the same command with --out measures what is missing
 
 REFRESHED_CODES = """\
 exit codes: 0 every case has its baseline, 1 a case failed and has none (the others have),
-2 a bad argument, a busy GPU, or a refusal: then nothing was written"""
+2 a bad argument, a busy GPU or folder, or a refusal: then nothing was written, 4 a defect of
+accel, 130 interrupted (Ctrl-C), 143 terminated"""
 
 PROVED_CODES = """\
 exit codes: 0 every check that can be shown here caught its defect, and the healthy cases pass,
@@ -115,6 +116,12 @@ def _measuring(
     measured(command)
     command.add_argument(
         "--baselines", type=Path, default=Path("baselines"), help="folder (default: %(default)s)"
+    )
+    command.add_argument(
+        "--cold",
+        action="store_true",
+        default=None,
+        help="of methods that compile, measure the start of a fresh process and three sizes, too",
     )
     if name == "refresh":
         command.add_argument(

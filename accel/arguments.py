@@ -13,7 +13,9 @@ from accel.models import WEIGHTS
 
 __all__ = ["measured", "refuse", "requested", "settle", "typed"]
 
-DEFAULTS = {"weights": "mini", "pairs": 3, "blocks": 0, "clip": "mini"}
+DEFAULTS = {
+    "weights": "mini", "pairs": 3, "blocks": 0, "clip": "mini", "timeout": 900.0, "cold": False,
+}  # fmt: skip
 """The parser leaves them at None, as every other option, so that it shows what was asked for."""
 
 FOLDERS = re.compile(r"(?<![^=:,+])/(?:[^/=,+]+/)*(?=[^/])")
@@ -23,7 +25,7 @@ FOLDERS = re.compile(r"(?<![^=:,+])/(?:[^/=,+]+/)*(?=[^/])")
 def settle(options: argparse.Namespace) -> None:
     """Fill in DEFAULTS where nothing was asked for."""
     for name, value in DEFAULTS.items():
-        if getattr(options, name) is None:
+        if getattr(options, name, None) is None:
             setattr(options, name, value)
 
 
@@ -68,10 +70,9 @@ def measured(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timeout",
         type=float,
-        default=900.0,
         metavar="S",
         help="seconds that any one answer of a worker may take, a compilation among them; then it "
-        "counts as hung (default: %(default)g)",
+        "counts as hung (default: 900)",
     )
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(

@@ -35,7 +35,7 @@ console = Console()
 
 MEASURING = (
     "weights", "path", "methods", "size", "vram_cap", "out", "device", "pairs", "blocks", "clip",
-    "repeats",
+    "timeout", "repeats", "cold",
 )  # fmt: skip
 """Options of a measurement, beside those of its request."""
 
@@ -192,7 +192,7 @@ def _check_nothing_asked(options: Namespace, why: str) -> None:
 
 
 def _settings(options: Namespace) -> Options:
-    given = ("pairs", "blocks", "device", "clip", "timeout")
+    given = ("pairs", "blocks", "device", "clip", "timeout", "cold")
     return Options(*(getattr(options, name) for name in given))
 
 

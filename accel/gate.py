@@ -1,6 +1,6 @@
 """The gate: one joint verdict over what a method did to time, memory and quality. Pure.
 
-Six questions, in this order; each check has a family, a metric, a status and a message:
+Seven questions, in this order; each check has a family, a metric, a status and a message:
 
 1. collapse: is it still a video, and does it still move as the reference does?
 2. claims: does the method keep what it promises without any baseline?
@@ -8,6 +8,7 @@ Six questions, in this order; each check has a family, a metric, a status and a 
 4. growth: does what is in use stay as it was, from one generation to the next?
 5. blocks: was the machine fit for timing single calls, and do they compose a generation?
 6. baseline: is every gated number still what it was when the baseline was accepted?
+7. cold start (accel.cold), where it was measured: does a fresh process start as fast as it did?
 
 What is absent or not finite is never a pass. Absolute seconds are never gated: cards of one type
 differ by up to 10 %; the log speed-up is, of full-size weights on a GPU. Counters belong to the
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from math import isnan, log
 
+from accel import cold
 from accel.claimed import binding, keeps
 from accel.collapse import frozen_inputs, motion
 from accel.core import Claim, Record
@@ -76,6 +78,8 @@ def judge(
     declared = (must_fail or may_fail) if able else ()
     checks = as_expected(checks, declared, must=bool(must_fail)) if declared else checks
     checks += (*_growth(record), *_blocks(record), *_compare(record, baseline, limits, against))
+    known = baseline if baseline and not incomparable(record, baseline, against) else None
+    checks += cold.judge(record, known)
     if found := broken(record.metrics) or broken(record.reference):
         checks = [check for check in checks if check.family != "quality"]
         status: Status = "as expected" if "collapsed" in declared else "missing"

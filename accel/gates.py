@@ -30,7 +30,7 @@ class Gate:
 
     On a CPU one generation of each side is enough: seconds are not judged there, and quality,
     counters and memory do not vary. baselines: folder that accepted records lie in. part: as of a
-    RunFolder.
+    RunFolder. cold: measure the cold start of methods that compile, too.
 
     asked: kind ("cpu" or "gpu"), group and id of every case that was asked for. hardware: kind and
     name of what was measured on.
@@ -44,9 +44,10 @@ class Gate:
         blocks: int = 0,
         allow_inconclusive: bool = False,
         part: str = "",
+        cold: bool = False,
     ) -> None:
         self.folder, self.baselines = RunFolder(folder, part), baselines
-        self.pairs, self.blocks = pairs, blocks
+        self.pairs, self.blocks, self.cold = pairs, blocks, cold
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
         self._benches: dict[tuple[str, str | None], Bench] = {}
         self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
@@ -116,7 +117,7 @@ class Gate:
             self._benches[other].close()
         if key not in self._benches:
             often = (1, 0) if device == "cpu" else (self.pairs, self.blocks)
-            options = Options(*often, device=device)
+            options = Options(*often, device=device, cold=self.cold)
             self._benches[key] = Bench(self._folder(device, case.path), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)

@@ -30,7 +30,8 @@ class Options:
     calls after them (accel.turns); 0 for none. They tell the speed-up where the pairs are fewer
     than MIN_PAIRS; beside more pairs they are checked against those. device: "cpu", or None for a
     GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
-    worker (a compilation takes minutes). Pairs, blocks and clip go into the record.
+    worker (a compilation takes minutes). cold: measure the cold start of methods that compile,
+    too (accel.cold_start). Pairs, blocks and clip go into the record.
     """
 
     pairs: int = 3
@@ -38,6 +39,7 @@ class Options:
     device: str | None = None
     clip: str = "mini"
     timeout: float = 900.0
+    cold: bool = False
 
     @property
     def blocks_tell(self) -> bool:

@@ -14,6 +14,8 @@ from accel.verdict import Family, Status
 
 __all__ = [
     "CLASSES",
+    "COLD_RATIO",
+    "COLD_SECONDS",
     "COMPOSITION",
     "EXACT",
     "GATE_ZERO",
@@ -141,6 +143,12 @@ MIN_PAIRS = 6
 
 MOST_REJECTED = 0.25
 """Of the blocks of single calls; beyond it the machine is no place to measure at."""
+
+COLD_RATIO, COLD_SECONDS = 0.25, 2.0
+"""How far a cold start, over the reference's, may be from the baseline's: the larger of a share of
+it, and so many seconds. Compilers wait for disks and for other processes, so that their time varies
+more than any GPU's; a cache that is lost costs several times as much. From thinking, not measured.
+"""
 
 COMPOSITION = 0.05
 """How far, as a log ratio, the speed-up of single calls may be from that of whole generations."""

@@ -76,6 +76,8 @@ class Probe:
         self.held: float | None = None
         self.graphs_before, self.breaks_before = _graphs(), _breaks()
         self.graphs_when_warm = self.graphs_before
+        self.misses_before = 0
+        self.misses_before = self.cache_misses()
         for owner, attribute, stage in pipeline.stages():
             wrap(owner, attribute, self._staged(stage))
 
@@ -95,6 +97,17 @@ class Probe:
         seconds = time.perf_counter() - start
         self.grown()
         return seconds
+
+    def resized(self, width: int, height: int) -> int:
+        """Graphs that a short generation of another size, in pixels, compiles."""
+        before = _graphs()
+        self.pipeline.resize(width, height)
+        self.pipeline.warm()
+        return _graphs() - before
+
+    def cache_misses(self) -> int:
+        """Graphs that inductor looked for in its cache on disk, and compiled anew, so far."""
+        return int(_compiler_counts("inductor").get("fxgraph_cache_miss", 0)) - self.misses_before
 
     def generate(self) -> tuple[Sample, torch.Tensor]:
         """One measured generation, after the warm-up: its sample, and its frames on the device."""

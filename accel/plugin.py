@@ -41,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         help="then time single calls there, in up to so many blocks",
     )
+    group.addoption(
+        "--accel-cold", action="store_true", help="measure cold starts of methods that compile"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -104,6 +107,7 @@ def gate(
         blocks=option("--accel-blocks"),
         allow_inconclusive=option("--allow-inconclusive"),
         part=part,
+        cold=option("--accel-cold"),
     )
     request.config.stash[KEY].gate = gates
     with gates:

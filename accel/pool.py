@@ -123,6 +123,10 @@ class Worker:
         accel.calls."""
         return dict(self._ask("calls", stage=stage)["seconds"])
 
+    def sizes(self, sizes: list[list[int]]) -> dict[str, Any]:
+        """Short generations at these widths and heights: see accel.cold_start."""
+        return self._ask("sizes", sizes=sizes)
+
     def close(self) -> None:
         """End the process; it holds nothing that is worth waiting for."""
         self._process.kill()

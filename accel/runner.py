@@ -12,7 +12,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from accel.core import Case, Record
+from accel import cold_start
+from accel.core import Case, Method, Record
 from accel.environment import run_identity
 from accel.errors import (
     AccelError,
@@ -33,10 +34,17 @@ from accel.turns import Block
 
 __all__ = ["Bench", "reference_of"]
 
+COLD_STEPS = 5
+"""Calls of `progress` for a cold start: two sides with two each, and the sizes."""
+
 
 def reference_of(case: Case) -> Case:
     """The same request with no method and no cap: M0."""
     return replace(case, method=Reference(), vram_cap=None)
+
+
+def _compiles(method: Method) -> bool:
+    return any(part.edits_code for part in getattr(method, "methods", (method,)))
 
 
 class Bench:
@@ -77,7 +85,9 @@ class Bench:
         candidates = sum(not case.is_reference for case in pending)
         each = 3 + options.pairs + bool(options.blocks) + further
         beside = 1 if options.blocks_tell else max(1, candidates)
-        return candidates * each + beside * options.pairs + further + 3
+        starts = sum(_compiles(case.method) for case in pending) if options.cold else 0
+        cold = COLD_STEPS * starts
+        return candidates * each + beside * options.pairs + further + 3 + cold
 
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
@@ -137,7 +147,11 @@ class Bench:
         side = self._launcher.side(case, reference.inputs)
         with side.worker:
             blocks = take_turns((self._launcher, reference), (self._launcher, side))
-        return self._record(side, reference, reference.samples[-self.options.pairs :], blocks)
+        record = self._record(side, reference, reference.samples[-self.options.pairs :], blocks)
+        if not (self.options.cold and side.expected["compiled_graphs"]):
+            return record
+        found = cold_start.measure(self._launcher, case, reference.case, side.inputs)
+        return replace(record, samples={**record.samples, "cold": found})
 
     def _resident(self, case: Case) -> Side:
         """The reference's side, started if it is not there yet; what refused once is not asked
@@ -206,6 +220,11 @@ class Bench:
                 f"{self.folder.path} was measured with {before}, not {self.options.lasting}; "
                 "choose another folder"
             )
+        if self.options.cold and found.counters.get("compiled_graphs"):
+            if "cold" not in found.samples:
+                raise InvalidRequestError(
+                    f"{self.folder.path} was measured without --cold; choose another folder"
+                )
         if found.fingerprint.get("image") != digest_of(case):
             raise InvalidRequestError(
                 f"{case.request.image} is another picture than {self.folder.path} was measured "

@@ -6,6 +6,7 @@ One JSON request and one JSON answer at a time, over a pipe (accel.pool holds it
     {"verb": "apply", "method": "FewerSteps(steps=15)", "modules": ["accel.methods.fewer_steps"]}
     {"verb": "warm"}
     {"verb": "calls", "stage": "denoise" or null}
+    {"verb": "sizes", "sizes": [[1088, 576], [1024, 640]]}
     {"verb": "generate", "image": "coffee", "seed": 0, "frames": "frames/x.npy" or null}
 
 The answer is {"ok": {...}} or {"error": {"type": ..., "message": ...}}. Whatever the process
@@ -102,6 +103,11 @@ class Session:
     def calls(self, stage: str | None) -> Message:
         """One call of each kind that a generation makes, by itself; of one stage, or of all."""
         return {"seconds": self.probe.calls.seconds(stage)}
+
+    def sizes(self, sizes: list[list[int]]) -> Message:
+        """Graphs compiled at each width and height in turn; before, those the cache missed."""
+        misses = self.probe.cache_misses()
+        return {"misses": misses, "graphs": [self.probe.resized(*size) for size in sizes]}
 
 
 def serve(pipe: Connection, log: str, device: str) -> None:

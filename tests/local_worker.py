@@ -53,6 +53,9 @@ class LocalWorker:
     def calls(self, stage: str | None = None) -> dict[str, float]:
         return dict(self._ask("calls", stage=stage)["seconds"])
 
+    def sizes(self, sizes: list[list[int]]) -> dict[str, Any]:
+        return self._ask("sizes", sizes=sizes)
+
     def close(self) -> None:
         """There is no process to end."""
 

@@ -6,9 +6,13 @@ the full-size configuration by time and memory. Baselines: `accel refresh`.
 
 import pytest
 
+from accel import cold
 from accel.core import Case
+from accel.launch import Options
 from accel.methods import parse
 from accel.models import default_request
+from accel.runner import Bench
+from accel.runs import RunFolder
 
 FAMILIES = ("speed", "memory", "quality", "collapse")
 METHODS = ("int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
@@ -51,3 +55,16 @@ def test_int8_is_nearest_to_the_reference_then_15_10_and_4_steps(gate, device):
     for metric, sign in (("psnr", -1), ("ssim", -1), ("lpips", 1), ("tof", 1)):
         distances = [sign * metrics[metric] for metrics in candidates]
         assert distances == sorted(set(distances)), metric
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(300)
+def test_a_cold_start(gate, tmp_path):
+    """Of the mini model: each size of svd-xt compiles for a minute. Its recompiles, and the cache
+    that a fresh process finds; the seconds are judged where a baseline has them (--accel-cold)."""
+    gate.close()
+    (case, _) = cases("svd", "mini", ("torch_compile",))
+    with Bench(RunFolder(tmp_path), Options(pairs=1, device="cuda", cold=True)) as bench:
+        checks = list(cold.judge(bench.measure(case), None))
+    assert [(check.status, check.message) for check in checks if check.status != "pass"] == []
+    assert len(checks) == 2

@@ -73,7 +73,7 @@ def test_the_help_names_the_options(pytester):
     result = pytester.runpytest_inprocess("--help")
     options = ("--require-gpu", "--allow-inconclusive", "--accel-out", "--accel-baselines")
     result.stdout.fnmatch_lines_random(
-        [f"*{option}*" for option in (*options, "--accel-pairs", "--accel-blocks")]
+        [f"*{option}*" for option in (*options, "--accel-pairs", "--accel-blocks", "--accel-cold")]
     )
 
 

@@ -68,6 +68,12 @@ class Pipeline:
             self.image = load_image(image, *self.image.size)
         self.request = replace(self.request, image=image, seed=seed)
 
+    def resize(self, width: int, height: int) -> None:
+        """Turn to another size, in pixels. Raises InvalidRequestError if the UNet refuses it."""
+        self.request = replace(self.request, width=width, height=height)
+        self._check_size(self.request)
+        self.image = load_image(self.request.image, width, height)
+
     def warm(self) -> torch.Tensor:
         """The same shapes as a generation in a few steps, so that nothing is first at work."""
         steps = min(self.request.steps, self.warm_steps)
