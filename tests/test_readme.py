@@ -1,4 +1,5 @@
-"""The README's tables are the accepted records, its commands are understood, its example runs."""
+"""The README's tables are the accepted records, commands of all pages are understood, links lead
+somewhere, and the example runs."""
 
 import re
 from pathlib import Path
@@ -12,7 +13,8 @@ from accel.report.tables import markdown, table
 from tests.asking import committed
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+README = PAGES[0].read_text(encoding="utf-8")
 CACHE = cache_folder()
 """Of this machine: pytester moves the home folder."""
 
@@ -30,8 +32,9 @@ def test_a_table_shows_the_baselines(group):
 
 
 def commands():
-    """Every `accel ...` line of the README's shell blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    """Every `accel ...` line of the pages' shell blocks."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].split()[1:] for line in lines if line.startswith("accel ")]
 
@@ -39,6 +42,15 @@ def commands():
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_a_command_is_understood(words):
     assert parser().parse_args(words).command == words[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", text)
+    links = [link or picture for link, picture in found]
+    missing = [x for x in links if "://" not in x and not (page.parent / x).exists()]
+    assert not missing
 
 
 @pytest.fixture
