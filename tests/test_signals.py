@@ -61,8 +61,10 @@ def wait(until: Callable[[], object], what: str) -> None:
 def struck(command: list[str], at: Callable[[], bool], number: int, group: bool) -> tuple[int, str]:
     """Exit code and stderr of a process that gets a signal at a moment, alone or with all it began.
 
-    No process of it is left.
+    It may be interrupted, even if whoever runs the tests may not (a shell's background job), and
+    finds no git: a refresh may not be refused for changes of this tree. No process of it is left.
     """
+    command = ["env", "--default-signal=INT", "PATH=/", *command]
     process = subprocess.Popen(
         command, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -68,12 +68,11 @@ def prove(options: Namespace, console: Console) -> int:
         def progress(text: str) -> None:
             status.update(escape(text.partition("\n")[0]))
 
-        lock = GpuLock(options.device)
+        launcher = Launcher(folder, settings, progress, GpuLock(options.device))
         try:
-            launcher = Launcher(folder, settings, progress, lock)
             records = measure(launcher, case, options.repeats)
         finally:
-            lock.release()
+            launcher.release()
     return show(judged(records), console)
 
 

@@ -31,6 +31,7 @@ def records(tmp_path_factory, tiny_folder):
             "accel.launch.Worker", lambda *given: started.append(given) or PlayedWorker(*given)
         )
         found = measure(launcher, case, repeats=3)
+    launcher.release()
     assert len(started) == 1 + len(RIGHT)  # all stay over the repeats
     return found
 
