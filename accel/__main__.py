@@ -16,7 +16,7 @@ from accel.arguments import measured, requested, typed
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
-from accel.stopping import Terminated, terminable
+from accel.stopping import Terminated, terminable, unread
 
 __all__ = ["main", "parser"]
 
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with terminable():
             code: int = getattr(import_module(options.module), options.command)(options)
+        sys.stdout.flush()
     except AccelError as error:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
         print(f"accel: {how}; the same command with --out resumes it", file=sys.stderr)
         return 128 + number
+    except BrokenPipeError:
+        return unread()
     except Exception:  # Python's own exit code for it, 1, would say "regressed"
         traceback.print_exc()
         return 4

@@ -1,15 +1,20 @@
-"""SIGTERM ends a command as Ctrl-C does: what was measured is kept, drafts are removed."""
+"""How a command ends before its end.
+
+SIGTERM ends it as Ctrl-C does: what was measured is kept, drafts are removed.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Terminated", "terminable"]
+__all__ = ["Terminated", "terminable", "unread"]
 
 
 class Terminated(BaseException):
@@ -32,3 +37,12 @@ def terminable() -> Iterator[None]:
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def unread() -> int:
+    """The exit code where the reader of stdout has enough, as `head` has: that of SIGPIPE.
+
+    What is still to be flushed goes nowhere, or Python would complain at its end.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE

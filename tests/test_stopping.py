@@ -1,6 +1,8 @@
-"""SIGTERM as an exception: in a block of the main thread, and nowhere else."""
+"""SIGTERM as an exception, in a block of the main thread and nowhere else; readers that leave."""
 
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -26,3 +28,13 @@ def test_another_thread_leaves_signals_alone():
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(handler).result() is signal.getsignal(signal.SIGTERM)
+
+
+def test_a_reader_who_has_enough_is_no_defect():
+    """As in `accel list | head`."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "accel", "list"]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
