@@ -1,10 +1,11 @@
 """Reference and candidate take turns with single calls, in blocks, until the speed-up is known.
 
-A block is ABBA or BAAB (accel.sequential). Its four turns each make one call of every kind of
-denoiser call, and their seconds compose those of a generation (accel.calls). What a generation
-does once, encoding and decoding, is timed in turns until a block counts, and taken from there by
-the blocks after it: of svd-xt the decoder takes longer than three denoiser calls. A block in which
-the machine was not the same for both sides is kept, with the reason, and counts for nothing.
+A block is ABBA or BAAB (accel.sequential). Its four turns each make one denoiser call of every
+kind, and their seconds compose those of a generation (accel.calls). What a generation does once,
+encoding and decoding, is timed in the first turn of each side: of svd-xt the decoder takes longer
+than three denoiser calls. No seconds are taken over from another block, for an interval over blocks
+does not see an error that all of them share. A block in which the machine was not the same for both
+sides is kept, with the reason, and counts for nothing.
 """
 
 from __future__ import annotations
@@ -52,8 +53,7 @@ def measure(reference: Side, candidate: Side, most: int, pids: Iterable[int]) ->
     blocks: list[Block] = []
     sides = _Turns(reference, pids), _Turns(candidate, pids)
     while not (too_many(blocks) or enough(accepted(blocks), most)):
-        stage = "denoise" if accepted(blocks) else None
-        blocks.append(_block(*sides, len(blocks), stage))
+        blocks.append(_block(*sides, len(blocks)))
     return blocks
 
 
@@ -136,10 +136,11 @@ class _Turns:
         return composed(counts, self.known, _rest(side.samples)), telemetry.result()
 
 
-def _block(reference: _Turns, candidate: _Turns, number: int, stage: str | None) -> Block:
-    """ABBA; every second block BAAB."""
+def _block(reference: _Turns, candidate: _Turns, number: int) -> Block:
+    """ABBA; every second block BAAB. Each side's second turn knows the rest from its first."""
     first, second = (reference, candidate) if number % 2 == 0 else (candidate, reference)
-    turns = [(side, side.take(stage)) for side in (first, second, second, first)]
+    order = (first, None), (second, None), (second, "denoise"), (first, "denoise")
+    turns = [(side, side.take(stage)) for side, stage in order]
     own, other = ([turn for side, turn in turns if side is one] for one in (reference, candidate))
     return {
         "reference": [seconds for seconds, _ in own],
