@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -189,9 +190,13 @@ def _fork(log: Path, device: str) -> tuple[Connection, Process]:
 
 
 def _serve(pipe: Any, log: str, device: str) -> None:
-    """The child's entry: importing accel.worker here keeps torch out of the parent."""
+    """The child's entry: importing accel.worker here keeps torch out of the parent.
+
+    A fork server ends when nobody holds its pipe any more: the worker, which follows it, must not.
+    """
     from accel.worker import serve
 
+    os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
     serve(pipe, log, device)
 
 

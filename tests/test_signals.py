@@ -123,6 +123,31 @@ def test_a_signal(
     assert_sound(run)
 
 
+STOPPED = """
+import os, signal, sys, time
+from pathlib import Path
+from accel.pool import Worker
+
+if __name__ == "__main__":
+    log = Path(sys.argv[1])
+    worker = Worker(log, 60.0, "cpu")
+    while Path(f"/proc/{worker.pid}/fd/1").readlink() != log:  # it is not at work yet
+        time.sleep(0.01)
+    os.kill(worker.pid, signal.SIGSTOP)
+    log.with_name("stopped").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_worker_that_is_stopped_ends_with_a_killed_parent(tmp_path):
+    """It cannot see the end of its pipe."""
+    script = tmp_path / "stopped.py"
+    script.write_text(STOPPED)
+    command = [sys.executable, str(script), str(tmp_path / "log")]
+    code, printed = struck(command, (tmp_path / "stopped").exists, signal.SIGKILL, False)
+    assert code == -signal.SIGKILL, printed
+
+
 GATES = """
     from accel.methods import parse
 
