@@ -70,7 +70,8 @@ def _commits(path: Path) -> list[tuple[str, str, str]]:
     form = "--format=%x00%h %cs"
     told = _told(path, "log", form, "--name-status", "--no-renames", "--", path.name).decode()
     entries = (entry.split() for entry in told.split("\0") if entry)
-    return [(commit, day, rest[0]) for commit, day, *rest in entries]
+    # a merge that is like neither parent has no status
+    return [(commit, day, rest[0] if rest else "M") for commit, day, *rest in entries]
 
 
 def _point(path: Path, commit: str, date: str, status: str) -> Point:

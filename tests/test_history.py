@@ -52,6 +52,21 @@ def test_each_commit_that_changed_it_is_a_point(root):
     assert [p.record for p in found] == [record({"clip": 0.9}), record({"clip": 0.8})]
 
 
+def test_a_merge_that_is_like_neither_side_is_a_point(root):
+    path = baselines.write(record({"clip": 0.9}), root)
+    commit(root, 1)
+    git(root, "checkout", "-q", "-b", "side")
+    baselines.write(record({"clip": 0.8}), root)
+    side = commit(root, 2)
+    git(root, "checkout", "-q", "-")
+    baselines.write(record({"clip": 0.7}), root)
+    commit(root, 3)
+    git(root, "merge", "-q", "--no-commit", "-s", "ours", side)
+    baselines.write(record({"clip": 0.6}), root)
+    merged = commit(root, 4)
+    assert (history(path)[-1].commit, history(path)[-1].record) == (merged, record({"clip": 0.6}))
+
+
 def test_the_working_tree_is_the_last_point_if_it_differs(root):
     path = baselines.write(record({"clip": 0.9}), root)
     assert [p.commit for p in history(path)] == ["working tree"], "there is no commit at all"
