@@ -72,6 +72,7 @@ def claim(file: BinaryIO) -> str:
     """Lock an open file until it is closed, and write this process's name into it.
 
     Or else close it, and tell the process that has it. file: for reading and writing, unbuffered.
+    Raises OutputError where nothing can be locked, as on some network drives.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,6 +81,11 @@ def claim(file: BinaryIO) -> str:
         holder = "".join(filter(str.isprintable, file.read(500).decode(errors="replace")))
         file.close()
         return holder or "another run"
+    except OSError as error:
+        file.close()
+        raise OutputError(
+            f"cannot lock {file.name}: {error.strerror}; choose a folder on another file system"
+        ) from error
     file.truncate(0)
     with suppress(OSError):  # a full disk takes no name, and the lock holds without one
         file.write(f"pid {os.getpid()}: {shlex.join(sys.orig_argv)}".encode())

@@ -93,8 +93,12 @@ class Bench:
         """Measure all cases, references last (the pairs have measured them by then).
 
         A case that fails is kept in the folder's failures, and the others run on. Raises
-        GpuBusyError if another run has the GPU, and OutputError if the folder takes no more.
+        GpuBusyError if another run has the GPU, OutputError if the folder takes no more, and
+        InvalidRequestError before anything is measured if it was measured with other options.
         """
+        for case in cases:
+            if found := self.folder.record(case):
+                self._check_options(case, found)
         for case in sorted(cases, key=lambda case: case.is_reference):
             try:
                 self.measure(case)

@@ -1,5 +1,6 @@
 """Two processes and one GPU: the second one is told who has it, and death frees it."""
 
+import errno
 import os
 import re
 import stat
@@ -90,6 +91,15 @@ def test_a_shorter_name_leaves_nothing_of_the_longer_one(folder):
     with hold(GPU), pytest.raises(GpuBusyError) as raised:
         hold(GPU)
     assert "long" not in str(raised.value)
+
+
+def test_a_drive_that_locks_nothing_is_told(folder, monkeypatch):
+    def refuse(*asked):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OutputError, match=r"cannot lock .*: No locks available; choose"):
+        hold(GPU)
 
 
 def test_other_users_may_take_it_whatever_the_umask(folder):

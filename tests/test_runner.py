@@ -140,6 +140,9 @@ def test_a_run_is_not_resumed_with_other_options(bench, record, case_of):
     other = Bench(bench.folder, Options(pairs=5, device="cpu"), lambda text: None)
     with pytest.raises(InvalidRequestError, match=r"measured with .*'pairs': 2.*choose another"):
         other.measure(case_of(parse("int8_weight_only")))
+    with pytest.raises(InvalidRequestError, match="choose another"):
+        other.run([case_of(parse("int8_weight_only"))])
+    assert bench.folder.failures() == {}, "its record is as good as before"
 
 
 def test_a_run_is_not_resumed_with_another_picture_of_that_name(tmp_path, case_of, monkeypatch):
