@@ -30,13 +30,18 @@ class Change:
     def looser(self) -> list[str]:
         """Why this needs a reason; empty if it needs none."""
         found = [self.unreadable] if self.unreadable else []
-        if self.verdict.status in ("regressed", "collapsed"):
-            found += [line for line in self.verdict.lines if line.startswith(_WORSE)]
+        kinds = (*_WORSE, *_UNTOLD) if self.old else _WORSE
+        if self.verdict.status in kinds:
+            found += [line for line in self.verdict.lines if line.partition(": ")[0] in kinds]
+        if self.old and "cold" in self.old.samples and "cold" not in self.new.samples:
+            found.append("the old baseline has a cold start and this one none; add --cold")
         found += [_limit(width) for width in widths(self.new, self.old) if width.now > width.before]
         return found
 
 
-_WORSE = ("regressed: ", "collapsed: ")
+_WORSE = ("regressed", "collapsed")
+_UNTOLD = ("missing", "inconclusive")
+"""What the old baseline told, and the new one does not, is gated no more."""
 
 
 def render(change: Change) -> Iterator[str]:

@@ -65,3 +65,14 @@ def test_a_larger_value_with_a_relative_limit_is_no_wider_limit():
     found = change([1.5], old=old, **{"memory.peak.reserved_mib": 400.0})
     assert found.looser == []
     assert "limit of" not in text(found)
+
+
+def test_what_the_old_one_told_and_this_one_does_not_takes_a_reason():
+    found = change([1.5])
+    new = {name: value for name, value in found.new.metrics.items() if name != "clip"}
+    bare = replace(found.new, metrics=new)
+    old = record(samples={"cold": {"misses": 0}})
+    verdict = judge_of(bare, method_of(bare), old, "the old baseline")
+    told = Change(bare, old, verdict).looser
+    assert any(why.startswith("missing: clip") for why in told)
+    assert told[-1] == "the old baseline has a cold start and this one none; add --cold"
