@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
         print(f"accel: {how}; the same command with --out resumes it", file=sys.stderr)
         return 128 + number
-    except BrokenPipeError:
-        return unread()
-    except Exception:  # Python's own exit code for it, 1, would say "regressed"
+    except Exception as error:  # Python's own exit code for it, 1, would say "regressed"
+        if isinstance(error, BrokenPipeError) and unread():
+            return 141  # 128 + SIGPIPE, as of any program before `head`
         traceback.print_exc()
         return 4
     return code

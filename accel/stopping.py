@@ -6,6 +6,7 @@ SIGTERM ends it as Ctrl-C does: what was measured is kept, drafts are removed.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -39,10 +40,15 @@ def _raise(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def unread() -> int:
-    """The exit code where the reader of stdout has enough, as `head` has: that of SIGPIPE.
+def unread() -> bool:
+    """Whether nobody reads stdout any more, as `head` does not when it has enough.
 
-    What is still to be flushed goes nowhere, or Python would complain at its end.
+    Then what is still to be flushed goes nowhere, or Python would complain at its end.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+    stdout = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(stdout, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return gone

@@ -15,7 +15,10 @@ from accel.__main__ import main
 from accel.fetch import cache_folder
 from tests.asking import GROUP, asked
 from tests.local_worker import LocalWorker
-from tests.test_faults import DONE, REFERENCE, SMALL, STRUCK, assert_sound, records
+from tests.test_faults import DONE, REFERENCE, SMALL, STRUCK, assert_sound, measured, records
+
+__all__ = ["measured"]
+"""A fixture, which pytest takes from here."""
 
 CACHE = cache_folder()
 """Of this machine: pytester moves the home folder."""
@@ -76,18 +79,6 @@ def struck(command: list[str], at: Callable[[], bool], number: int, group: bool)
     return process.returncode, printed
 
 
-@pytest.fixture(scope="module")
-def measured(tiny_folder, tmp_path_factory):
-    """A run of two cases; read only."""
-    folder = tmp_path_factory.mktemp("measured") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("accel.launch.Worker", LocalWorker)
-        assert main(asked(tiny_folder, folder, *SMALL)) == 0
-    shutil.rmtree(folder / "frames")
-    shutil.rmtree(folder / "logs")
-    return folder
-
-
 @pytest.mark.parametrize(
     ("word", "moment", "number", "group", "code", "says"),
     [
@@ -102,7 +93,8 @@ def test_a_signal(
 ):
     """A killed parent can say nothing, and its workers end nevertheless. No refresh accepts half a
     run."""
-    run = shutil.copytree(measured, tmp_path / "run")
+    moments = shutil.ignore_patterns("frames", "logs")  # what appears there tells the moment
+    run = shutil.copytree(measured, tmp_path / "run", ignore=moments)
     command = asked(tiny_folder, run, *SMALL, "--methods", "fewer_steps:2", "fewer_steps:1")
     before = records(run)
     whole = [sys.executable, "-m", "accel", word, *command[1:]]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from accel.__main__ import main
 from accel.stopping import Terminated, terminable
 
 
@@ -28,6 +29,17 @@ def test_another_thread_leaves_signals_alone():
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(handler).result() is signal.getsignal(signal.SIGTERM)
+
+
+def test_another_broken_pipe_is_a_defect(monkeypatch, capfd):
+    """Such as that of a process which accel talks to."""
+
+    def fail(options):
+        raise BrokenPipeError("not stdout")
+
+    monkeypatch.setattr("accel.commands.list", fail)
+    assert main(["list"]) == 4
+    assert "BrokenPipeError: not stdout" in capfd.readouterr().err
 
 
 def test_a_reader_who_has_enough_is_no_defect():
