@@ -20,13 +20,17 @@ __all__ = ["judge"]
 
 Cold = Mapping[str, Any]
 """{"seconds": 31.0, "reference": 6.0, "misses": 0, "sizes": [[1088, 576], ...],
-"graphs": [1, 1, 0], "expected": [1, 1, 0]}"""
+"graphs": [1, 1, 0], "expected": [1, 1, 0]}, or {"error": "..."} where it failed."""
 
 
 def judge(record: Record, baseline: Record | None) -> Iterator[Check]:
     """Nothing where no cold start was measured. baseline: a comparable one, or None."""
     found = record.samples.get("cold")
     if not found:
+        return
+    if "error" in found:
+        text = f"a cold start failed: {found['error']}; measure again in another folder"
+        yield Check("speed", "cold.start", "missing", text)
         return
     yield _recompiles(found)
     yield _cache(found)
@@ -50,7 +54,7 @@ def _cache(found: Cold) -> Check:
 
 def _start(found: Cold, before: Cold | None) -> Check:
     """By the ratio to the reference's start, for seconds differ between machines."""
-    if not before:
+    if not before or "error" in before:
         text = "cold.start is absent in the baseline; write it with `accel refresh --cold`"
         return Check("speed", "cold.start", "missing", text)
     ratio, old = (one["seconds"] / one["reference"] for one in (found, before))

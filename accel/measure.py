@@ -106,8 +106,10 @@ class Probe:
         return _graphs() - before
 
     def cache_misses(self) -> int:
-        """Graphs that inductor looked for in its cache on disk, and compiled anew, so far."""
-        return int(_compiler_counts("inductor").get("fxgraph_cache_miss", 0)) - self.misses_before
+        """Graphs that inductor did not find in its cache on disk, or could not look for, so far."""
+        counts = _compiler_counts("inductor")
+        found = sum(counts.get(f"fxgraph_cache_{how}", 0) for how in ("miss", "bypass"))
+        return int(found) - self.misses_before
 
     def generate(self) -> tuple[Sample, torch.Tensor]:
         """One measured generation, after the warm-up: its sample, and its frames on the device."""

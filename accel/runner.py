@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from accel import cold_start
 from accel.core import Case, Method, Record
 from accel.environment import run_identity
 from accel.errors import (
     AccelError,
+    CaseError,
     GpuBusyError,
     InvalidRequestError,
     MissingWeightsError,
@@ -57,7 +58,7 @@ class Bench:
         self, folder: RunFolder, options: Options | None = None, progress: Progress = print
     ) -> None:
         self.folder, self.options, self.progress = folder, options or Options(), progress
-        self.identity = run_identity()
+        self.identity: dict[str, Any] = {**run_identity()}
         lock = GpuLock(self.options.device)
         self._launcher = Launcher(folder, self.options, progress, lock)
         self._reference: Side | None = None
@@ -154,7 +155,10 @@ class Bench:
         record = self._record(side, reference, reference.samples[-self.options.pairs :], blocks)
         if not (self.options.cold and side.expected["compiled_graphs"]):
             return record
-        found = cold_start.measure(self._launcher, case, reference.case, side.inputs)
+        try:
+            found = cold_start.measure(self._launcher, case, reference.case, side.inputs)
+        except CaseError as error:  # what was measured before is good, and the gate names this
+            found = {"error": f"{type(error).__name__}: {error}"}
         return replace(record, samples={**record.samples, "cold": found})
 
     def _resident(self, case: Case) -> Side:

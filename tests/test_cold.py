@@ -42,6 +42,13 @@ def test_other_recompiles_than_expected(graphs):
     assert "192x128, 128x192, 128x128 compiled " + str(graphs) in check.message
 
 
+def test_one_that_failed_is_missing_and_no_baseline_of_the_next():
+    failed = replace(record(), samples={"cold": {"error": "WorkerDiedError: killed"}})
+    assert failing(failed, started()) == {"cold.start": "missing"}
+    assert failing(started(), failed) == {"cold.start": "missing"}
+    assert judge_all(failed, failed, ()).status == "missing"
+
+
 def test_a_cache_that_is_not_found():
     assert failing(started(misses=1), started()) == {"cold.misses": "regressed"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from accel.cold import judge
 from accel.core import Case
-from accel.errors import InvalidRequestError
+from accel.errors import InvalidRequestError, OutOfMemoryError
 from accel.launch import Options
 from accel.methods import parse
 from accel.models import default_request
@@ -49,6 +49,17 @@ def test_each_new_size_costs_a_graph_and_the_old_one_none(bench, weights):
     assert [check.status for check in judge(record, None)] == ["pass", "pass"]
     case = Case("svd", "pretrained", REQUEST, method, weights)
     assert bench.measure(case).samples["cold"] == found
+
+
+def test_one_that_fails_takes_nothing_else_with_it(bench, weights, monkeypatch):
+    def fail(*asked):
+        raise OutOfMemoryError("no memory for three sizes")
+
+    monkeypatch.setattr("accel.cold_start.measure", fail)
+    method = parse("torch_compile:backend=aot_eager")
+    record = bench.measure(Case("svd", "pretrained", REQUEST, method, weights))
+    assert record.samples["cold"] == {"error": "OutOfMemoryError: no memory for three sizes"}
+    assert record.metrics["speedup"] > 0
 
 
 def test_a_record_without_one_is_not_taken_for_one(bench, weights, no_worker):
