@@ -3,11 +3,13 @@
 Runs inside the worker. A sample is the raw measurement of one generation, JSON-ready:
 
     {"seconds": 17.9, "stages": {"denoise": [0.64, ...], ...},
-     "calls": {"denoise 2x25x8x72x128": 25, ...},
+     "calls": {"denoise 2x25x8x72x128": 25, "decode 8x4x72x128": 3, ...}, "between": 0.05,
      "memory": {"denoise": {"allocated_mib": 12311.0, ...}, "peak": {...}},
      "grown_mib": 0.0}
 
-The last one the worker adds, when it has written the frames and let go of them.
+`between` are the seconds outside of the calls that can be made one by one; of `stages` decoding is
+one call, of `calls` each chunk is. The last field the worker adds, when it has written the frames
+and let go of them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from accel.calls import Calls, kind_of
 from accel.core import Counters
 from accel.memory import CudaMeter, Meter, RssMeter, freed_is_returned, in_use
 from accel.methods.int8_weight_only import count_int8_linears
-from accel.methods.surgery import wrap
+from accel.methods.surgery import Wrapper, wrap
 from accel.models.svd import Pipeline
 
 __all__ = ["Probe", "Sample", "base_counters"]
@@ -49,12 +51,18 @@ def base_counters(pipeline: Pipeline) -> Counters:
 
 @dataclass
 class _Mark:
-    """The start and the end of one call of a stage."""
+    """The start and the end of one call, of a stage or of a kind."""
 
-    stage: str
-    kind: str
+    name: str
     start: Any
-    end: Any = None
+    end: Any
+
+    @property
+    def seconds(self) -> float:
+        """To be asked when the device is done."""
+        if isinstance(self.start, float):
+            return float(self.end - self.start)
+        return float(self.start.elapsed_time(self.end) / 1000)
 
 
 class Probe:
@@ -70,7 +78,8 @@ class Probe:
         self.cuda = pipeline.device.type == "cuda"
         self.meter: Meter = CudaMeter() if self.cuda else RssMeter()
         self.calls = Calls(pipeline.device, self._synchronize)
-        self.marks: list[_Mark] = []
+        self.staged: list[_Mark] = []
+        self.called: list[_Mark] = []
         self.metered = False
         self.memory: dict[str, dict[str, float]] = {}
         self.held: float | None = None
@@ -78,6 +87,8 @@ class Probe:
         self.graphs_when_warm = self.graphs_before
         self.misses_before = 0
         self.misses_before = self.cache_misses()
+        for owner, attribute, stage in pipeline.calls():
+            wrap(owner, attribute, self._kept(stage))
         for owner, attribute, stage in pipeline.stages():
             wrap(owner, attribute, self._staged(stage))
 
@@ -119,9 +130,17 @@ class Probe:
         self._synchronize()
         seconds = time.perf_counter() - start
         self._close_memory("other")
-        calls = dict(Counter(mark.kind for mark in self.marks))
-        sample = {"seconds": seconds, "stages": self._seconds(), "calls": calls}
-        return {**sample, "memory": self._peaks()}, frames
+        stages: dict[str, list[float]] = {}
+        for mark in self.staged:
+            stages.setdefault(mark.name, []).append(mark.seconds)
+        sample = {
+            "seconds": seconds,
+            "stages": stages,
+            "calls": dict(Counter(mark.name for mark in self.called)),
+            "between": seconds - sum(mark.seconds for mark in self.called),
+            "memory": self._peaks(),
+        }
+        return sample, frames
 
     def grown(self) -> float | None:
         """MiB in use beyond what was when this was last asked, or after the warm-up.
@@ -134,7 +153,7 @@ class Probe:
     def counters(self) -> Counters:
         """What was observed in the last generation, under the names of `base_counters`."""
         return {
-            "denoiser_calls": sum(mark.stage == "denoise" for mark in self.marks),
+            "denoiser_calls": sum(mark.name == "denoise" for mark in self.staged),
             "int8_linears": count_int8_linears(self.pipeline.denoiser),
             "compiled_graphs": self.graphs_when_warm - self.graphs_before,
             "graph_breaks": _breaks() - self.breaks_before,
@@ -142,16 +161,11 @@ class Probe:
             **{name: tally() for name, tally in self.pipeline.tallies.items()},
         }
 
-    def _staged(self, stage: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def _staged(self, stage: str) -> Wrapper:
         def wrapper(inner: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **kwargs: Any) -> Any:
                 self._close_memory("other")
-                kind = kind_of(stage, args, kwargs)
-                self.calls.keep(kind, inner, args, kwargs)
-                mark = _Mark(stage, kind, self._now())
-                output = inner(*args, **kwargs)
-                mark.end = self._now()
-                self.marks.append(mark)
+                output = self._timed(self.staged, stage, inner, args, kwargs)
                 self._close_memory(stage)
                 return output
 
@@ -159,8 +173,27 @@ class Probe:
 
         return wrapper
 
+    def _kept(self, stage: str) -> Wrapper:
+        def wrapper(inner: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                kind = kind_of(stage, args, kwargs)
+                self.calls.keep(kind, inner, args, kwargs)
+                return self._timed(self.called, kind, inner, args, kwargs)
+
+            return call
+
+        return wrapper
+
+    def _timed(
+        self, marks: list[_Mark], name: str, inner: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        start = self._now()
+        output = inner(*args, **kwargs)
+        marks.append(_Mark(name, start, self._now()))
+        return output
+
     def _begin(self, *, metered: bool) -> None:
-        self.marks, self.metered = [], metered
+        self.staged, self.called, self.metered = [], [], metered
         if metered:
             self.memory = {}
         self._synchronize()
@@ -184,14 +217,6 @@ class Probe:
         peak, seen = self.meter.read(), self.memory.setdefault(stage, {})
         self.memory[stage] = {kind: max(n, seen.get(kind, 0.0)) for kind, n in peak.items()}
         self.meter.reset()
-
-    def _seconds(self) -> dict[str, list[float]]:
-        stages: dict[str, list[float]] = {}
-        for mark in self.marks:
-            stages.setdefault(mark.stage, []).append(
-                mark.start.elapsed_time(mark.end) / 1000 if self.cuda else mark.end - mark.start
-            )
-        return stages
 
     def _peaks(self) -> dict[str, dict[str, float]]:
         kinds = {kind for peak in self.memory.values() for kind in peak}

@@ -1,11 +1,11 @@
 """Reference and candidate take turns with single calls, in blocks, until the speed-up is known.
 
 A block is ABBA or BAAB (accel.sequential). Its four turns each make one denoiser call of every
-kind, and their seconds compose those of a generation (accel.calls). What a generation does once,
-encoding and decoding, is timed in the first turn of each side: of svd-xt the decoder takes longer
-than three denoiser calls. No seconds are taken over from another block, for an interval over blocks
-does not see an error that all of them share. A block in which the machine was not the same for both
-sides is kept, with the reason, and counts for nothing.
+kind, and their seconds compose those of a generation (accel.calls). Encoding, and decoding a chunk
+of each size, are timed in the first turn of each side: of svd-xt that takes as long as a denoiser
+call, and is a tenth of a generation. No seconds are taken over from another block, for an interval
+over blocks does not see an error that all of them share. A block in which the machine was not the
+same for both sides is kept, with the reason, and counts for nothing.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def block_metrics(blocks: Sequence[Block], whole: tuple[float, float]) -> Metric
     return metrics | speedup_metrics(found) | {"composition": composition}
 
 
-def composed(counts: Mapping[str, int], seconds: Mapping[str, float], rest: float) -> float:
-    """Seconds of a generation: each kind's count times its seconds, and the rest between them.
+def composed(counts: Mapping[str, int], seconds: Mapping[str, float], between: float) -> float:
+    """Seconds of a generation: each kind's count times its seconds, and what is between them.
 
     Raises KeyError for a kind that was counted and never timed.
     """
-    return rest + sum(count * seconds[kind] for kind, count in counts.items())
+    return between + sum(count * seconds[kind] for kind, count in counts.items())
 
 
 def rejection(reference: Sequence[Watched], candidate: Sequence[Watched]) -> str:
@@ -133,11 +133,11 @@ class _Turns:
         with Telemetry(side.gpu, [side.worker.pid], self.pids) as telemetry:
             self.known |= side.worker.calls(stage)
         counts = side.samples[-1]["calls"]
-        return composed(counts, self.known, _rest(side.samples)), telemetry.result()
+        return composed(counts, self.known, _between(side.samples)), telemetry.result()
 
 
 def _block(reference: _Turns, candidate: _Turns, number: int) -> Block:
-    """ABBA; every second block BAAB. Each side's second turn knows the rest from its first."""
+    """ABBA; every second block BAAB. Each side's second turn knows the decoder from its first."""
     first, second = (reference, candidate) if number % 2 == 0 else (candidate, reference)
     order = (first, None), (second, None), (second, "denoise"), (first, "denoise")
     turns = [(side, side.take(stage)) for side, stage in order]
@@ -149,7 +149,6 @@ def _block(reference: _Turns, candidate: _Turns, number: int) -> Block:
     }
 
 
-def _rest(samples: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds of a generation that no stage has."""
-    found = [s["seconds"] - sum(map(sum, s["stages"].values())) for s in samples]
-    return max(0.0, float(median(found)))
+def _between(samples: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of a generation that no call has."""
+    return max(0.0, float(median(sample["between"] for sample in samples)))

@@ -70,9 +70,10 @@ def test_a_record_holds_both_sides(record):
 
 
 def test_blocks_of_single_calls_tell_the_speedup(tmp_path, case_of):
-    """Of generations with 6 and 3 steps; a call of both takes as long."""
+    """Of generations with 6 and 3 steps; a call of both takes as long. Decoding is two calls."""
     options = Options(pairs=1, blocks=2, device="cpu", timeout=120)
-    case = case_of(parse("fewer_steps:3"), default_request("svd", "mini", frames=4, steps=6))
+    request = default_request("svd", "mini", frames=4, steps=6, decode_chunk_size=3)
+    case = case_of(parse("fewer_steps:3"), request)
     steps = []
     with Bench(RunFolder(tmp_path), options, steps.append) as bench:
         cases = [case, reference_of(case)]
@@ -82,10 +83,13 @@ def test_blocks_of_single_calls_tell_the_speedup(tmp_path, case_of):
     assert found.metrics["speedup_pairs"] == 2
     assert found.metrics["speedup"] > 1
     assert {"composition", "blocks_rejected"} <= found.metrics.keys()
-    calls = found.samples["candidate"][0]["calls"]
-    assert {k.split()[0]: n for k, n in calls.items()} == {
-        "encode_image": 1, "encode_vae": 1, "denoise": 3, "decode": 1,
+    sample = found.samples["candidate"][0]
+    assert {kind.partition("x")[0]: n for kind, n in sample["calls"].items()} == {
+        "encode_image 1": 1, "encode_vae 1": 1, "denoise 2": 3, "decode 3": 1, "decode 1": 1,
     }  # fmt: skip
+    assert len(sample["stages"]["decode"]) == 1
+    whole = sum(map(sum, sample["stages"].values()))
+    assert sample["seconds"] - whole <= sample["between"] < sample["seconds"]
     assert len(steps) == total
 
 

@@ -10,8 +10,8 @@ from accel.turns import accepted, block_metrics, composed, measure, rejection, t
 
 SAMPLE = {
     "seconds": 3.0,
-    "stages": {"denoise": [0.2] * 10, "decode": [0.5]},
     "calls": {"denoise 2": 10, "decode 7": 1},
+    "between": 0.5,
 }
 
 
@@ -57,7 +57,7 @@ def test_calls_compose_a_generation():
     assert accepted([block]) == pytest.approx([log(3 / 1.75)])
 
 
-def test_what_a_generation_does_once_is_timed_once_by_each_side_in_each_block():
+def test_what_is_not_denoising_is_timed_once_by_each_side_in_each_block():
     """Turns 1 and 4 of the first block are the reference's, 2 and 3 of the second."""
     noise = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 1.0, 6: 2.0, 7: 3.0, 8: 1.0}
     blocks, _ = played(2, 1.0, noise.__getitem__)
@@ -71,7 +71,7 @@ class Noisy(Played):
     def __init__(self, dice):
         super().__init__("A", [])
         self.dice = dice
-        self.samples = [{**SAMPLE, "seconds": 2.5, "calls": {"denoise 2": 4, "decode 7": 1}}]
+        self.samples = [{**SAMPLE, "calls": {"denoise 2": 4, "decode 7": 1}, "between": 0.1}]
 
     def calls(self, stage):
         decode = {} if stage else {"decode 7": 2.0 * exp(self.dice.gauss(0, 0.01))}
@@ -155,4 +155,4 @@ def test_without_a_block_that_counts_there_is_no_speedup():
 
 def test_what_was_never_timed_is_an_error():
     with pytest.raises(KeyError, match="interpolate"):
-        composed({"interpolate 7": 1}, {}, rest=0)
+        composed({"interpolate 7": 1}, {}, between=0)

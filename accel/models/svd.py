@@ -89,6 +89,11 @@ class Pipeline:
             *self.added_stages,
         ]
 
+    def calls(self) -> list[tuple[Any, str, str]]:
+        """The same of each call that can be made by itself: of decoding it is that of a chunk."""
+        chunk = (self.diffusers.vae, "decode", "decode")
+        return [chunk if call[-1] == "decode" else call for call in self.stages()]
+
     def _generate(self, request: Request) -> torch.Tensor:
         frames = self.diffusers(
             self.image,
