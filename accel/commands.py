@@ -88,7 +88,8 @@ def refresh(options: Namespace) -> int:
         cases = cases_of(options)
         check_tree()
         folder = options.out or default_folder(cases[0].group)
-        folders = refreshing.repeat_folders(folder, options.repeats or refreshing.REPEATS)
+        options.repeats = options.repeats or refreshing.REPEATS
+        folders = refreshing.repeat_folders(folder, options.repeats)
         for path in folders:
             _measure(cases, RunFolder(path), options)
         found = refreshing.measured(folders, cases)
@@ -212,7 +213,7 @@ def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Se
             bar.update(task, advance=1, description=text.partition("\n")[0])
 
         with Bench(folder, settings, progress) as bench:
-            bench.identity["command"] = options.typed
+            bench.identity |= {"command": options.typed, "repeats": vars(options).get("repeats", 1)}
             records = bench.run(cases)
     if _failures(folder, cases):
         again = f"the same command with --out {folder.path} measures again what failed"

@@ -27,6 +27,8 @@ __all__ = ["REPEATS", "Measured", "accept", "check_options", "measured", "repeat
 REPEATS = 3
 """Of a refresh that measures: the fewest whose spread is no mere difference of two."""
 
+_END = "end the run with its own `accel refresh ... --out` first"
+
 
 @dataclass
 class Measured:
@@ -68,6 +70,9 @@ def taken(folder: Path, model: str) -> Measured:
     names = [path.name.removeprefix("repeat-") for path in folder.glob("repeat-*")]
     folders = repeat_folders(folder, max(map(int, filter(str.isdecimal, names)), default=1))
     runs = [read_run(path) for path in folders]
+    asked = max(record.run.get("repeats", 1) for record in runs[0].values())
+    if len(folders) < asked:
+        raise RefusedError(f"{folder} has {len(folders)} of {asked} repeats; {_END}")
     if others := {group for group, _ in runs[0] if group.rpartition(".")[0] != model}:
         raise InvalidRequestError(
             f"{folder} holds records of {', '.join(sorted(others))}, not of {model}; name their "
@@ -76,15 +81,12 @@ def taken(folder: Path, model: str) -> Measured:
     found = Measured()
     for path in folders:
         found.failures |= RunFolder(path).failures()
-    for key in runs[0]:
+    for key in dict.fromkeys(key for run in runs for key in run):
         if key[1] in found.failures:
             continue
         for path, run in zip(folders, runs, strict=True):
             if key not in run:
-                raise RefusedError(
-                    f"{path} has no record of {'/'.join(key)}; end the run with its own `accel "
-                    "refresh ... --out` first"
-                )
+                raise RefusedError(f"{path} has no record of {'/'.join(key)}; {_END}")
         found.batches.append([run[key] for run in runs])
     return found
 

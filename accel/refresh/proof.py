@@ -72,8 +72,9 @@ def _healthy_case(record: Record) -> Case:
 
 def _measured(case: Case, record: Record, folder: RunFolder, progress: Progress) -> Evidence:
     device = "cpu" if record.hardware == "cpu" else "cuda"
-    clip = record.run.get("options", {}).get("clip", Options.clip)
-    options = Options(pairs=pairs_on(device, 1), device=device, clip=clip)
+    asked = record.run.get("options", {})
+    clip, blocks = asked.get("clip", Options.clip), asked.get("blocks", Options.blocks)
+    options = Options(pairs_on(device, 1), blocks, device, clip)
     try:
         with Bench(folder, options, progress) as bench:
             evidence = measure(bench, case, repeats=0)

@@ -92,7 +92,7 @@ def test_each_repeat_is_a_run_folder(finished):
 def test_the_baseline_has_its_spread_and_its_provenance(finished):
     found = find(finished / "baselines", "cpu", GROUP, CASE)
     calibration = found.run["calibration"]
-    assert calibration["repeats"] == 2
+    assert calibration["repeats"] == found.run["repeats"] == 2
     assert "memory.peak.rss_mib" in calibration["tolerances"]
     assert calibration["tolerances"]["lpips"] == 0, "equal seeds give equal videos"
     assert "speedup" not in calibration["tolerances"], "time is not judged on a CPU"
@@ -212,6 +212,18 @@ def test_a_repeat_without_a_case(run, capsys):
     record_path(run / REPEAT).unlink()
     write_file(other, record_path(run / REPEAT, REFERENCE))
     assert f"has no record of {GROUP}/{CASE}; end the run" in refused(run, capsys)
+
+
+def test_a_run_that_ended_before_its_last_repeat_is_no_smaller_one(run, capsys):
+    found = read(record_path(run))
+    write_file(replace(found, run={**found.run, "repeats": 3}), record_path(run))
+    assert "run has 2 of 3 repeats; end the run with its own `accel" in refused(run, capsys)
+
+
+def test_a_case_of_a_later_repeat_alone_is_not_passed_over(run, capsys):
+    other = replace(healthy(), case=REFERENCE)
+    write_file(other, record_path(run / REPEAT).with_stem(REFERENCE))
+    assert f"run has no record of {GROUP}/{REFERENCE}; end the run" in refused(run, capsys)
 
 
 def test_a_worse_baseline_needs_a_reason(run, capsys):
