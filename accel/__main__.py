@@ -251,7 +251,7 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--timing",
         action="store_true",
         help="on a GPU, and nothing else: how often M0 against M0 passes, and 5 %% of sleep is "
-        "regressed; of 512x512, 14 frames, 4 steps and no decoding, if nothing else is asked for",
+        "regressed; of 512x512, 14 frames, 4 steps, if nothing else is asked for; keeps no records",
     )
     requested(command)
 

@@ -78,9 +78,14 @@ def _check_options(options: Namespace) -> None:
         raise InvalidRequestError(
             f"--timeout is {options.timeout:g}; give seconds above 0, and at most {A_DAY}"
         )
+    check_cap(options.vram_cap, on_cpu=options.device == "cpu" or not gpu_count())
+    check_place(options)
+
+
+def check_place(options: Namespace) -> None:
+    """Whether there is the device that was asked for, and weights at the path."""
     if options.device == "cuda" and not gpu_count():
         raise InvalidRequestError("--device cuda: NVML finds no GPU here; choose --device cpu")
-    check_cap(options.vram_cap, on_cpu=options.device == "cpu" or not gpu_count())
     if options.path is None:
         return
     if options.weights != "pretrained":

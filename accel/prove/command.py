@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from accel.cases import request_of
+from accel.cases import check_place, request_of
 from accel.core import Case
 from accel.errors import InvalidRequestError
 from accel.launch import Options
@@ -36,6 +36,7 @@ def prove(options: Namespace) -> int:
     if options.timing:
         return timing.prove(options, console)
     options.weights = options.weights or "mini"
+    check_place(options)
     case = Case(options.model, options.weights, request_of(options), Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-prove"))
     print(f"run folder: {folder.path}")

@@ -13,7 +13,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.markup import escape
 
-from accel.cases import request_of
+from accel.arguments import refuse
+from accel.cases import check_place, request_of
 from accel.core import Case, Method, Record
 from accel.environment import run_identity
 from accel.errors import InvalidRequestError
@@ -57,6 +58,8 @@ def prove(options: Namespace, console: Console) -> int:
             "--timing: time is judged of full-size weights on a GPU alone; run it on one, with "
             "--weights untrained or pretrained"
         )
+    check_place(options)
+    refuse(options, ["seeds", "decode_chunk_size"], "--timing decodes nothing, of one input")
     asked = {name: value for name, value in ASKED.items() if getattr(options, name) is None}
     request = replace(request_of(Namespace(**{**vars(options), **asked})), latents_only=True)
     case = Case(options.model, options.weights, request, Reference(), options.path)

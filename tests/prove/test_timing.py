@@ -81,6 +81,25 @@ def test_where_time_is_not_judged_it_is_refused(asked, tmp_path, no_worker, caps
     assert "time is judged of full-size weights on a GPU alone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("--path", "x"), "--path x goes with --weights pretrained, not with mini"),
+        (("--device", "cuda"), "--device cuda: NVML finds no GPU here"),
+    ],
+)
+def test_what_prove_would_ignore_is_refused(asked, message, tmp_path, no_worker, capsys):
+    assert main(["prove", "--out", str(tmp_path), *asked]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["--seeds", "--decode-chunk-size"])
+def test_what_timing_would_ignore_is_refused(asked, tmp_path, no_worker, capsys, monkeypatch):
+    monkeypatch.setattr("accel.prove.timing.gpu_count", lambda: 1)
+    assert main(["prove", "--timing", "--out", str(tmp_path), asked, "2"]) == 2
+    assert f"leave out {asked}\n" in capsys.readouterr().err
+
+
 @pytest.mark.gpu
 @pytest.mark.prove
 def test_on_a_gpu_twenty_of_twenty(gate, tmp_path):
