@@ -180,7 +180,7 @@ def test_a_reason_reaches_both_refreshes(tmp_path, reason, asked):
     (tmp_path / "accel").chmod(0o755)
     given = {**os.environ, "BIN": str(tmp_path), "REASON": reason}
     subprocess.run([ROOT / "ci" / "refresh", "--repeats", "2"], check=True, env=given)
-    rest = [*asked, "--repeats", "2"]
+    rest = ["--cold", *asked, "--repeats", "2"]
     mini, untrained = (
         ["refresh", m, "--weights", w] for m, w in (("svd", "mini"), ("svd-xt", "untrained"))
     )
