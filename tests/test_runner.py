@@ -85,7 +85,7 @@ def test_blocks_of_single_calls_tell_the_speedup(tmp_path, case_of):
     assert {"composition", "blocks_rejected"} <= found.metrics.keys()
     sample = found.samples["candidate"][0]
     assert {kind.partition("x")[0]: n for kind, n in sample["calls"].items()} == {
-        "encode_image 1": 1, "encode_vae 1": 1, "denoise 2": 3, "decode 3": 1, "decode 1": 1,
+        "encode_image": 1, "encode_vae 1": 1, "denoise 2": 3, "decode 3": 1, "decode 1": 1,
     }  # fmt: skip
     assert len(sample["stages"]["decode"]) == 1
     whole = sum(map(sum, sample["stages"].values()))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from accel.models import students, tiny_decoder, two_of_four
 from accel.models.tuned import MINI
 from accel.zoo import (
     train_clip,
+    train_decoder,
     train_lcm,
     train_sparse,
     train_tiny_vae,
@@ -26,11 +28,12 @@ from accel.zoo import (
 )
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
-from accel.zoo.training import Ring, learning_rate
+from accel.zoo.training import WEIGHTS, Ring, learning_rate
 
 COMMANDS = {
     "clip": train_clip,
     "vae": train_vae,
+    "decoder": train_decoder,
     "tiny_vae": train_tiny_vae,
     "unet": train_unet,
     "lcm": train_lcm,
@@ -75,6 +78,19 @@ def test_train_resume_assemble_and_generate(
     sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
     tiny_decoder_fits_its_vae_alone(pipeline.vae, tmp_path / "weights")
+
+
+def test_the_decoder_is_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the latents, and all that was trained on them, stay as they were."""
+    monkeypatch.setattr(train_vae, "CLIP_FRAMES", 2)
+    folder = tmp_path / "weights/svd/vae"
+    shutil.copytree(WEIGHTS / "svd/vae", folder)
+    train("decoder", tmp_path, 1, monkeypatch)
+    (name,) = (path.name for path in folder.glob("*.safetensors"))
+    before, after = (load_file(path / name) for path in (WEIGHTS / "svd/vae", folder))
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed
+    assert all(key.startswith("decoder.") for key in changed)
 
 
 def sparse_weights_keep_the_mask(unet: torch.nn.Module, zoo: Path) -> None:
