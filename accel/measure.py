@@ -99,7 +99,9 @@ class Probe:
         with nullcontext() if self.cuda else freed_is_returned():
             self.pipeline.warm()
         if self.cuda and _graphs() > self.graphs_before:
-            torch.cuda.empty_cache()  # of what compiling left: less where inductor's cache was full
+            # what compiling left, which is less where inductor's cache was full
+            torch._C._cuda_clearCublasWorkspaces()
+            torch.cuda.empty_cache()
             for _ in range(GRAPH_CALLS - 1):
                 self.pipeline.warm()
         self._synchronize()

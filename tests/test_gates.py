@@ -58,6 +58,7 @@ def test_int8_is_nearest_to_the_reference_then_15_10_and_4_steps(gate, device):
 
 
 @pytest.mark.gpu
+@pytest.mark.nightly
 @pytest.mark.timeout(300)
 def test_a_cold_start(gate, tmp_path):
     """Of the mini model: each size of svd-xt compiles for a minute. Its recompiles, and the cache

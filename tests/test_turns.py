@@ -47,6 +47,7 @@ def test_the_sides_take_turns():
     blocks, order = played(2)
     assert order == "ABBABAAB"
     assert [block["rejected"] for block in blocks] == ["", ""]
+    assert [len(block["telemetry"]) for block in blocks] == [4, 4]
 
 
 def test_calls_compose_a_generation():
@@ -117,7 +118,7 @@ def test_more_than_a_quarter_rejected_is_too_many(bad, many):
     assert not too_many(blocks[:9])
 
 
-COOL = {"sm_clock_mhz": 1980.0, "throttle": ["power_cap"], "foreign_processes": 0.0}
+COOL = {"sm_clock_mhz": 1980.0, "throttle": [], "foreign_processes": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,8 @@ COOL = {"sm_clock_mhz": 1980.0, "throttle": ["power_cap"], "foreign_processes": 
         ({"foreign_processes": 2.0}, "2 foreign processes were on the GPU"),
         ({"sm_clock_mhz": 1945.0}, ""),
         ({"sm_clock_mhz": 1800.0}, "the sides ran at different clocks: 1800 and 1980 MHz"),
+        ({"sm_clock_mhz": 1800.0, "throttle": ["power_cap"]}, ""),
+        ({"throttle": ["power_cap", "power_brake"]}, "the GPU was slowed down: power_brake"),
     ],
 )
 def test_what_rejects_a_block(turn, reason):

@@ -160,7 +160,8 @@ def main() -> None:
     plan = parse("Train the mini UNet.", WEIGHTS, minutes=8, batch=32)
     torch.manual_seed(plan.seed)
     unet = load_unet(plan).to(plan.device)
-    training = Training("unet", unet, plan, peak=1e-3, decay=0.9995)
+    peak = 3e-4 if plan.warm else 1e-3  # which took a trained one 12 minutes to get over
+    training = Training("unet", unet, plan, peak, decay=0.9995)
     feed = Feed(plan, training)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
