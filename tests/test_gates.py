@@ -16,19 +16,20 @@ from accel.runs import RunFolder
 
 FAMILIES = ("speed", "memory", "quality", "collapse")
 METHODS = ("int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
+AT_4_STEPS = ("int8_weight_only", "int8_weight_only:torchao", "torch_compile:decoder=true")
 
 
-def cases(model, weights, methods):
+def cases(model, weights, methods, **changes):
     """The cases of one request; the reference comes last, when its pairs have measured it."""
-    request = default_request(model, weights)
+    request = default_request(model, weights, **changes)
     return [Case(model, weights, request, parse(text)) for text in (*methods, "reference")]
 
 
-def group(device, model, weights, methods, *marks):
+def group(device, model, weights, methods, *marks, **changes):
     """The parameters of one request, whose cases share their reference's worker."""
     return [
         pytest.param(case, device, id=f"{device}-{case.group}-{case.id}", marks=marks)
-        for case in cases(model, weights, methods)
+        for case in cases(model, weights, methods, **changes)
     ]
 
 
@@ -38,6 +39,9 @@ def group(device, model, weights, methods, *marks):
         *group("cpu", "svd", "mini", (*METHODS, "semi_structured")),
         *group("cuda", "svd", "mini", (*METHODS, "torch_compile"), pytest.mark.gpu),
         *group("cuda", "svd-xt", "untrained", (*METHODS, "torch_compile"), pytest.mark.gpu),
+        *group(
+            "cuda", "svd-xt", "untrained", AT_4_STEPS, pytest.mark.gpu, pytest.mark.nightly, steps=4
+        ),
     ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
