@@ -68,7 +68,7 @@ class Limit:
 LIMITS = (
     Limit("speedup", absolute=0.04, higher_is_better=True, logarithmic=True, timed=True),
     Limit("memory.*.allocated_mib", relative=0.01, absolute=2, higher_is_better=False),
-    Limit("memory.*.reserved_mib", relative=0.15, higher_is_better=False),
+    Limit("memory.*.reserved_mib", relative=0.15, absolute=80, higher_is_better=False),
     Limit("memory.*.rss_mib", relative=0.10, absolute=100, higher_is_better=False),
     Limit("clip", absolute=0.01),
     Limit("tssim", absolute=0.02),
@@ -83,6 +83,9 @@ LIMITS = (
 """Against the baseline: the floor of its own, calibrated tolerances (accel.refresh.calibration).
 
 Process memory depends on the driver, seconds on the card: not gated.
+
+Reserved memory's 80 MiB matter to small models alone: on an H200 a process that compiled mini anew
+reserved 336 MiB, one that found its graphs in inductor's cache 268 (and 304 and 236, before that).
 
 The speed-up's 0.04 is below a slowdown of 5 % (0.049), and far above the 0.005 by which healthy
 full-size speed-ups differed between two runs.

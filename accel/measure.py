@@ -99,9 +99,7 @@ class Probe:
         with nullcontext() if self.cuda else freed_is_returned():
             self.pipeline.warm()
         if self.cuda and _graphs() > self.graphs_before:
-            # what compiling left, which is less where inductor's cache was full
-            torch._C._cuda_clearCublasWorkspaces()
-            torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # of what compiling left: less where inductor's cache was full
             for _ in range(GRAPH_CALLS - 1):
                 self.pipeline.warm()
         self._synchronize()
