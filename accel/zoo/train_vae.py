@@ -94,17 +94,6 @@ def moved(images: Tensor, matrices: Tensor) -> Tensor:
     return F.grid_sample(images, grid, "bicubic", "reflection", align_corners=False)
 
 
-def half_moved(latents: Tensor, frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
-    """Latents and frames of clips in a row, the second half moved, each clip by its own matrix."""
-    clips = len(frames) // num_frames
-    still = clips // 2 * num_frames
-    matrices = moves(clips - clips // 2, frames.device).repeat_interleave(num_frames, 0)
-    return (
-        torch.cat([latents[:still], moved(latents[still:], matrices)]),
-        torch.cat([frames[:still], moved(frames[still:], matrices).clamp(-1, 1)]),
-    )
-
-
 def fill(ring: Ring, clips: int, seed: int, device: torch.device) -> None:
     """Add clips of consecutive frames, uint8 [n, CLIP_FRAMES, 3, H, W]."""
     start = seed // 1000 % 7
@@ -160,15 +149,19 @@ def forwards(
 ) -> Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor, Tensor]]:
     """(frames, num_frames) to reconstruction, its target, mean and log variance in fp32.
 
-    Half of the clips are moved. Single frames run compiled; the short clip stage is not worth a
-    second compilation.
+    The second half of the clips is moved, each by a matrix of its own. Single frames run compiled;
+    the short clip stage is not worth a second compilation.
     """
 
     def forward(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, variance = vae.quant_conv(vae.encoder(frames)).float().chunk(2, dim=1)
         variance = variance.clamp(-30, 20)
-        drawn = mean + (variance / 2).exp() * torch.randn_like(mean)
-        latents, target = half_moved(drawn, frames, num_frames)
+        latents = mean + (variance / 2).exp() * torch.randn_like(mean)
+        clips = len(frames) // num_frames
+        still = clips // 2 * num_frames
+        matrices = moves(clips - clips // 2, frames.device).repeat_interleave(num_frames, 0)
+        latents = torch.cat([latents[:still], moved(latents[still:], matrices)])
+        target = torch.cat([frames[:still], moved(frames[still:], matrices).clamp(-1, 1)])
         only = torch.zeros(len(frames) // num_frames, num_frames, device=frames.device)
         output = vae.decoder(latents, image_only_indicator=only, num_frames=num_frames)
         return output.float(), target, mean, variance

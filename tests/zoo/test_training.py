@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from accel.models import students, tiny_decoder, two_of_four
 from accel.models.tuned import MINI
 from accel.zoo import (
     train_clip,
-    train_decoder,
     train_lcm,
     train_sparse,
     train_tiny_vae,
@@ -28,15 +26,13 @@ from accel.zoo import (
 )
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
-from accel.zoo.ranks import ALONE
-from accel.zoo.training import WEIGHTS, Plan, Ring, learning_rate
+from accel.zoo.training import Ring, learning_rate
 
 COMMANDS = {
     "clip": train_clip,
     "vae": train_vae,
-    "unet": train_unet,
-    "decoder": train_decoder,
     "tiny_vae": train_tiny_vae,
+    "unet": train_unet,
     "lcm": train_lcm,
     "sparse": train_sparse,
 }
@@ -54,7 +50,6 @@ def test_train_resume_assemble_and_generate(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(train_vae, "CLIP_FRAMES", 2)
-    monkeypatch.setattr(train_decoder, "STEPS", 2)
     monkeypatch.setattr(train_tiny_vae, "CHUNK_FRAMES", 4)
     monkeypatch.setattr(train_tiny_vae, "HELD_OUT", 1)
     monkeypatch.setattr(train_unet, "LENGTHS", {14: 0.5, 2: 0.5})
@@ -80,36 +75,6 @@ def test_train_resume_assemble_and_generate(
     sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
     tiny_decoder_fits_its_vae_alone(pipeline.vae, tmp_path / "weights")
-
-
-def test_the_decoder_is_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the latents, and all that was trained on them, stay as they were."""
-    monkeypatch.setattr(train_decoder, "STEPS", 2)
-    folder = tmp_path / "weights/svd/vae"
-    shutil.copytree(WEIGHTS / "svd", folder.parent)
-    train("decoder", tmp_path, 1, monkeypatch)
-    (name,) = (path.name for path in folder.glob("*.safetensors"))
-    before, after = (load_file(path / name) for path in (WEIGHTS / "svd/vae", folder))
-    changed = {key for key in before if not torch.equal(before[key], after[key])}
-    assert changed
-    assert all(key.startswith("decoder.") for key in changed)
-
-
-def test_the_decoder_sees_generated_and_encoded_clips_with_their_truth(tmp_path: Path) -> None:
-    """The generated half lies in a clip's beginning or end; the encoded one decodes to the goal."""
-    torch.manual_seed(0)
-    plan = Plan(0, 1, WEIGHTS, tmp_path, torch.device("cpu"), 2, False, False, 0, ALONE)
-    studio = train_decoder.Studio(plan)
-    studio.add(1, 5_000)
-    made, true = studio.ring.rows["latents"][0], studio.ring.rows["frames"][0]
-    latents, frames = studio.draw(2, move=False)
-    (start,) = (n for n in (0, 6) if torch.equal(latents[0], made[n : n + 8].float()))
-    for half in (0, 1):
-        assert torch.equal(((frames[half] + 1) * 127.5).round().byte(), true[start : start + 8])
-    decoded = studio.vae.decode(latents.flatten(0, 1), num_frames=8).sample.unflatten(0, (2, 8))
-    errors = (decoded - frames).abs().mean((1, 2, 3, 4))
-    assert errors[1] < 0.1
-    assert errors[1] < errors[0] < 0.3
 
 
 def sparse_weights_keep_the_mask(unet: torch.nn.Module, zoo: Path) -> None:
