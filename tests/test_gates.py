@@ -16,7 +16,9 @@ from accel.runs import RunFolder
 
 FAMILIES = ("speed", "memory", "quality", "collapse")
 METHODS = ("int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
-AT_4_STEPS = ("int8_weight_only", "int8_weight_only:torchao", "torch_compile:decoder=true")
+SOON = ("int8_weight_only", "torch_compile", "fewer_steps:4")
+LATER = ("fewer_steps:15", "fewer_steps:10")  # the calls of fewer_steps:4, counted otherwise
+AT_4 = ("int8_weight_only", "int8_weight_only:torchao", "torch_compile:decoder=true")
 
 
 def cases(model, weights, methods, **changes):
@@ -25,11 +27,18 @@ def cases(model, weights, methods, **changes):
     return [Case(model, weights, request, parse(text)) for text in (*methods, "reference")]
 
 
-def group(device, model, weights, methods, *marks, **changes):
-    """The parameters of one request, whose cases share their reference's worker."""
+def group(device, model, weights, methods, *marks, later=(), **changes):
+    """The parameters of one request, whose cases share a reference's worker; later: for nights."""
+    texts = (*methods, *later)
+    found = cases(model, weights, texts, **changes)
     return [
-        pytest.param(case, device, id=f"{device}-{case.group}-{case.id}", marks=marks)
-        for case in cases(model, weights, methods, **changes)
+        pytest.param(
+            case,
+            device,
+            id=f"{device}-{case.group}-{case.id}",
+            marks=[*marks, pytest.mark.nightly] if text in later else marks,
+        )
+        for text, case in zip((*texts, "reference"), found, strict=True)
     ]
 
 
@@ -38,10 +47,8 @@ def group(device, model, weights, methods, *marks, **changes):
     [
         *group("cpu", "svd", "mini", (*METHODS, "semi_structured")),
         *group("cuda", "svd", "mini", (*METHODS, "torch_compile"), pytest.mark.gpu),
-        *group("cuda", "svd-xt", "untrained", (*METHODS, "torch_compile"), pytest.mark.gpu),
-        *group(
-            "cuda", "svd-xt", "untrained", AT_4_STEPS, pytest.mark.gpu, pytest.mark.nightly, steps=4
-        ),
+        *group("cuda", "svd-xt", "untrained", SOON, pytest.mark.gpu, later=LATER),
+        *group("cuda", "svd-xt", "untrained", AT_4, pytest.mark.gpu, pytest.mark.nightly, steps=4),
     ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
