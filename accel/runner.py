@@ -159,6 +159,7 @@ class Bench:
             found = cold_start.measure(self._launcher, case, reference.case, side.inputs)
         except CaseError as error:  # what was measured before is good, and the gate names this
             found = {"error": f"{type(error).__name__}: {error}"}
+            self.progress(f"{case.id}: the cold start failed: {error}")
         return replace(record, samples={**record.samples, "cold": found})
 
     def _resident(self, case: Case) -> Side:
@@ -209,10 +210,13 @@ class Bench:
             )
 
     def _is_outdated(self, case: Case, found: Record) -> bool:
-        """Whether a resumed run has measured the reference on another machine than its record.
+        """Whether a resumed run has to measure a case again.
 
-        The parts of a run are on several GPUs by intention.
+        One whose cold start failed; and a reference that was measured on another machine than its
+        record, but the parts of a run are on several GPUs by intention.
         """
+        if "error" in found.samples.get("cold", {}):
+            return True
         side = self._reference
         if side is None or side.case != case or len(side.samples) < self.options.pairs:
             return False

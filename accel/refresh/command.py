@@ -70,7 +70,7 @@ def taken(folder: Path, model: str) -> Measured:
     names = [path.name.removeprefix("repeat-") for path in folder.glob("repeat-*")]
     folders = repeat_folders(folder, max(map(int, filter(str.isdecimal, names)), default=1))
     runs = [read_run(path) for path in folders]
-    asked = max(record.run.get("repeats", 1) for record in runs[0].values())
+    asked = max(record.run.get("repeats", 1) for run in runs for record in run.values())
     if len(folders) < asked:
         raise RefusedError(f"{folder} has {len(folders)} of {asked} repeats; {_END}")
     if others := {group for group, _ in runs[0] if group.rpartition(".")[0] != model}:
@@ -99,8 +99,8 @@ def accept(found: Measured, folder: Path, options: Namespace) -> Mapping[str, st
     """
     changes = []
     for repeats in found.batches:
-        if collapsed := _collapsed(repeats):
-            found.failures[repeats[0].case] = f"no baseline: {collapsed}"
+        if unfit := _unfit(repeats):
+            found.failures[repeats[0].case] = f"no baseline: {unfit}"
         else:
             changes.append(_change(repeats, options.baselines))
     changes = [_with_reason(change, options.reason) for change in changes]
@@ -117,10 +117,15 @@ def accept(found: Measured, folder: Path, options: Namespace) -> Mapping[str, st
     return found.failures
 
 
-def _collapsed(repeats: Sequence[Record]) -> str:
-    """What makes one of the repeats no video, or nothing."""
-    verdicts = (judge_of(repeat, method_of(repeat), None) for repeat in repeats)
-    return next((v.lines[0] for v in verdicts if v.status == "collapsed"), "")
+def _unfit(repeats: Sequence[Record]) -> str:
+    """What makes one of the repeats no video, or has failed in it; nothing if all are sound."""
+    for repeat in repeats:
+        if error := repeat.samples.get("cold", {}).get("error"):
+            return f"a cold start failed: {error}"
+        verdict = judge_of(repeat, method_of(repeat), None)
+        if verdict.status == "collapsed":
+            return verdict.lines[0]
+    return ""
 
 
 def _change(repeats: Sequence[Record], root: Path) -> Change:

@@ -31,9 +31,14 @@ class Change:
         """Why this needs a reason; empty if it needs none."""
         found = [self.unreadable] if self.unreadable else []
         kinds = (*_WORSE, *_UNTOLD) if self.old else _WORSE
+        cold = [one is not None and "cold" in one.samples for one in (self.old, self.new)]
         if self.verdict.status in kinds:
-            found += [line for line in self.verdict.lines if line.partition(": ")[0] in kinds]
-        if self.old and "cold" in self.old.samples and "cold" not in self.new.samples:
+            found += [
+                f"{check.status}: {check.message}"
+                for check in self.verdict.checks
+                if check.status in kinds and (check.metric != "cold.start" or cold[0])
+            ]
+        if cold == [True, False]:
             found.append("the old baseline has a cold start and this one none; add --cold")
         found += [_limit(width) for width in widths(self.new, self.old) if width.now > width.before]
         return found

@@ -214,9 +214,10 @@ def test_a_repeat_without_a_case(run, capsys):
     assert f"has no record of {GROUP}/{CASE}; end the run" in refused(run, capsys)
 
 
-def test_a_run_that_ended_before_its_last_repeat_is_no_smaller_one(run, capsys):
-    found = read(record_path(run))
-    write_file(replace(found, run={**found.run, "repeats": 3}), record_path(run))
+@pytest.mark.parametrize("of", ["", REPEAT])
+def test_a_run_that_ended_before_its_last_repeat_is_no_smaller_one(of, run, capsys):
+    found = read(record_path(run / of))
+    write_file(replace(found, run={**found.run, "repeats": 3}), record_path(run / of))
     assert "run has 2 of 3 repeats; end the run with its own `accel" in refused(run, capsys)
 
 
@@ -224,6 +225,16 @@ def test_a_case_of_a_later_repeat_alone_is_not_passed_over(run, capsys):
     other = replace(healthy(), case=REFERENCE)
     write_file(other, record_path(run / REPEAT).with_stem(REFERENCE))
     assert f"run has no record of {GROUP}/{REFERENCE}; end the run" in refused(run, capsys)
+
+
+def test_a_failed_cold_start_is_no_baseline(run, capsys):
+    found = read(record_path(run / REPEAT))
+    failed = {**found.samples, "cold": {"error": "OutOfMemoryError: none left"}}
+    write_file(replace(found, samples=failed), record_path(run / REPEAT))
+    assert refresh(run) == 1
+    assert (
+        "no baseline: a cold start failed: OutOfMemoryError: none left" in capsys.readouterr().err
+    )
 
 
 def test_a_worse_baseline_needs_a_reason(run, capsys):

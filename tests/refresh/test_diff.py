@@ -67,6 +67,16 @@ def test_a_larger_value_with_a_relative_limit_is_no_wider_limit():
     assert "limit of" not in text(found)
 
 
+def test_the_first_cold_start_takes_no_reason():
+    found = change([1.5])
+    started = {"seconds": 9.0, "reference": 3.0, "misses": 0, "sizes": [], "graphs": [1]}
+    cold = replace(found.new, samples={"cold": {**started, "expected": [1]}}, hardware="h200")
+    old = replace(record(), hardware="h200")
+    verdict = judge_of(cold, method_of(cold), old, "the old baseline")
+    assert [check.metric for check in verdict.checks if check.status == "missing"] == ["cold.start"]
+    assert Change(cold, old, verdict).looser == []
+
+
 def test_what_the_old_one_told_and_this_one_does_not_takes_a_reason():
     found = change([1.5])
     new = {name: value for name, value in found.new.metrics.items() if name != "clip"}
