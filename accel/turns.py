@@ -45,8 +45,8 @@ Watched = dict[str, Any]
 CLOCKS = 0.02
 """How far the sides' clocks may be apart in one block, as a share.
 
-Not under a power cap: there the clock follows what the kernels draw, and is part of the method. On
-an H200 at its cap a compiled svd-xt ran at 1789 to 1845 MHz beside the eager one's 1882 to 1954.
+Unless the slower one met the power cap: its clock follows what its kernels draw, a part of the
+method. On an H200 at its cap a compiled svd-xt ran at 1789 to 1845 MHz, M0 at 1882 to 1954.
 """
 
 SLOWED = {"hardware_slowdown", "software_thermal", "hardware_thermal", "power_brake"}
@@ -108,15 +108,21 @@ def rejection(reference: Sequence[Watched], candidate: Sequence[Watched]) -> str
     """Why a block does not count, or nothing; of its turns' telemetry (Telemetry.result)."""
     if found := disturbed((*reference, *candidate)):
         return found
-    sides = (reference, candidate)
-    if any("power_cap" in turn.get("throttle", ()) for side in sides for turn in side):
-        return ""
-    clocks = [[turn["sm_clock_mhz"] for turn in s if "sm_clock_mhz" in turn] for s in sides]
-    if all(clocks):
-        low, high = sorted(median(side) for side in clocks)
-        if high > (1 + CLOCKS) * low:
-            return f"the sides ran at different clocks: {low:.0f} and {high:.0f} MHz"
+    clocks = [(_clock(side), _is_capped(side)) for side in (reference, candidate)]
+    (low, capped), (high, _) = sorted(clocks)
+    if low > 0 and high > (1 + CLOCKS) * low and not capped:
+        return f"the sides ran at different clocks: {low:.0f} and {high:.0f} MHz"
     return ""
+
+
+def _clock(turns: Sequence[Watched]) -> float:
+    """MHz; 0 where nothing tells it."""
+    told = [float(turn["sm_clock_mhz"]) for turn in turns if "sm_clock_mhz" in turn]
+    return median(told) if told else 0.0
+
+
+def _is_capped(turns: Sequence[Watched]) -> bool:
+    return any("power_cap" in turn.get("throttle", ()) for turn in turns)
 
 
 def disturbed(seen: Iterable[Watched]) -> str:

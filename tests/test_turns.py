@@ -121,6 +121,15 @@ def test_more_than_a_quarter_rejected_is_too_many(bad, many):
 COOL = {"sm_clock_mhz": 1980.0, "throttle": [], "foreign_processes": 0.0}
 
 
+@pytest.mark.parametrize(("slow", "reason"), [(["power_cap"], ""), ([], "the sides ran at")])
+def test_it_is_the_slower_side_that_has_to_be_capped(slow, reason):
+    sides = (
+        [{**COOL, "throttle": ["power_cap"]}] * 2,
+        [{"sm_clock_mhz": 1200, "throttle": slow}] * 2,
+    )
+    assert rejection(*sides)[:16] == rejection(*reversed(sides))[:16] == reason
+
+
 @pytest.mark.parametrize(
     ("turn", "reason"),
     [
