@@ -118,6 +118,8 @@ class Probe:
 
     def cache_misses(self) -> int:
         """Graphs that inductor did not find in its cache on disk, or could not look for, so far."""
+        if _cache_is_off():
+            return _graphs() - self.graphs_before
         counts = _compiler_counts("inductor")
         found = sum(counts.get(f"fxgraph_cache_{how}", 0) for how in ("miss", "bypass"))
         return int(found) - self.misses_before
@@ -222,6 +224,12 @@ class Probe:
         kinds = {kind for peak in self.memory.values() for kind in peak}
         overall = {k: max(p[k] for p in self.memory.values() if k in p) for k in sorted(kinds)}
         return {**self.memory, "peak": overall}
+
+
+def _cache_is_off() -> bool:
+    """Whether inductor, if it was used, keeps no graphs on disk; it counts no misses then."""
+    config = sys.modules.get("torch._inductor.config")
+    return config is not None and (config.force_disable_caches or not config.fx_graph_cache)
 
 
 def _graphs() -> int:

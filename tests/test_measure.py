@@ -1,5 +1,8 @@
 """What is in use, and what a generation leaves behind."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -29,6 +32,24 @@ def grown(pipeline, count=3):
         probe.generate()
         found.append(probe.grown())
     return found
+
+
+@pytest.mark.parametrize(
+    ("config", "counted", "misses"),
+    [
+        ({}, {"fxgraph_cache_miss": 2, "fxgraph_cache_hit": 5}, 2),
+        ({}, {"fxgraph_cache_miss": 2, "fxgraph_cache_bypass": 1}, 3),
+        ({"force_disable_caches": True}, {}, 4),
+        ({"fx_graph_cache": False}, {}, 4),
+    ],
+)
+def test_a_graph_that_no_cache_could_give_is_a_miss(pipeline, monkeypatch, config, counted, misses):
+    probe = Probe(pipeline)
+    settings = {"force_disable_caches": False, "fx_graph_cache": True, **config}
+    monkeypatch.setitem(sys.modules, "torch._inductor.config", SimpleNamespace(**settings))
+    counts = {"inductor": counted, "stats": {"unique_graphs": probe.graphs_before + 4}}
+    monkeypatch.setattr("accel.measure._compiler_counts", lambda kind: counts[kind])
+    assert probe.cache_misses() == misses
 
 
 def test_in_use_is_what_is_held():
