@@ -24,8 +24,8 @@ from accel.methods import modules_of
 
 __all__ = ["PROTOCOL", "Worker"]
 
-PROTOCOL = 3
-"""Number of the verbs and their arguments; accels that differ in it cannot be compared."""
+PROTOCOL = 4
+"""Number of the verbs, their arguments and answers; accels that differ in it cannot be compared."""
 
 LOG_TAIL = 2000
 """Characters of the worker's log that a death or a time-out quotes."""
