@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
         how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
-        print(f"accel: {how}; the same command with --out resumes it", file=sys.stderr)
+        keeps = not vars(options).get("timing")
+        remedy = "the same command with --out resumes it" if keeps else "nothing was kept"
+        print(f"accel: {how}; {remedy}", file=sys.stderr)
         return 128 + number
     except Exception as error:  # Python's own exit code for it, 1, would say "regressed"
         if isinstance(error, BrokenPipeError) and unread():

@@ -48,7 +48,7 @@ def unread() -> bool:
     stdout = sys.stdout.fileno()
     poll = select.poll()
     poll.register(stdout, 0)
-    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     if gone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
     return gone

@@ -1,6 +1,7 @@
 """SIGTERM as an exception, in a block of the main thread and nowhere else; readers that leave."""
 
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ import pytest
 
 from accel.__main__ import main
 from accel.stopping import Terminated, terminable
+
+LIST = [sys.executable, "-m", "accel", "list"]
 
 
 def test_it_is_raised_in_the_block_alone():
@@ -45,8 +48,16 @@ def test_another_broken_pipe_is_a_defect(monkeypatch, capfd):
 def test_a_reader_who_has_enough_is_no_defect():
     """As in `accel list | head`."""
     pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "accel", "list"]
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(LIST, stdout=pipe, stderr=pipe, text=True) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_nor_is_one_behind_a_socket():
+    ours, theirs = socket.socketpair()
+    with ours, subprocess.Popen(LIST, stdout=theirs, stderr=subprocess.PIPE) as process:
+        theirs.close()
+        ours.close()
+        assert process.stderr.read() == b""
     assert process.returncode == 141

@@ -21,6 +21,7 @@ from accel.errors import InvalidRequestError
 from accel.launch import Launcher, Options, inputs_of, take_turns
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
+from accel.models.images import inputs
 from accel.plugin import gpu_count
 from accel.prove.costs import Slower
 from accel.prove.healthy import Unedited
@@ -62,6 +63,10 @@ def prove(options: Namespace, console: Console) -> int:
     refuse(options, ["seeds", "decode_chunk_size"], "--timing decodes nothing, of one input")
     asked = {name: value for name, value in ASKED.items() if getattr(options, name) is None}
     request = replace(request_of(Namespace(**{**vars(options), **asked})), latents_only=True)
+    if len(inputs(request)) > 1:
+        raise InvalidRequestError(
+            f"--images {request.image}: --timing is of one; give it by --image"
+        )
     case = Case(options.model, options.weights, request, Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-timing"))
     print(f"run folder: {folder.path}")
