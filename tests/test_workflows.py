@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.test_gates import AT_4
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 WORKFLOWS = {path.stem: yaml.load(path.read_text(), yaml.BaseLoader) for path in FILES}
@@ -174,7 +176,7 @@ def test_equal_baselines_are_not(propose):
 
 
 @pytest.mark.parametrize(("reason", "asked"), [("", []), ("two words", ["--reason", "two words"])])
-def test_a_reason_reaches_both_refreshes(tmp_path, reason, asked):
+def test_a_reason_reaches_each_refresh(tmp_path, reason, asked):
     calls = tmp_path / "calls"
     (tmp_path / "accel").write_text(f'#!/bin/sh\nfor w in "$@"; do echo "$w"; done >>{calls}\n')
     (tmp_path / "accel").chmod(0o755)
@@ -184,4 +186,7 @@ def test_a_reason_reaches_both_refreshes(tmp_path, reason, asked):
     mini, untrained = (
         ["refresh", m, "--weights", w] for m, w in (("svd", "mini"), ("svd-xt", "untrained"))
     )
-    assert calls.read_text().splitlines() == [*mini, *rest, *untrained, *rest]
+    at_4 = ["--steps", "4", "--methods", "reference", *AT_4]
+    assert calls.read_text().splitlines() == [
+        *mini, *rest, *untrained, *rest, *untrained, *at_4, *rest,
+    ]  # fmt: skip
