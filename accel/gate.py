@@ -237,10 +237,11 @@ def gated(
 ) -> Iterator[tuple[str, Limit]]:
     """Every metric that either side has, or must have, with the first limit that covers it."""
     kind, timed = "cpu" if record.hardware == "cpu" else "gpu", is_timed(record)
+    compiled = bool(record.counters.get("compiled_graphs"))
     for metric in sorted({*record.metrics, *baseline.metrics, *REQUIRED[kind]}):
         found = next((limit for limit in limits if limit.covers(metric, timed)), None)
         if found:
-            yield metric, found
+            yield metric, found.where_compiled() if compiled else found
 
 
 def _limit(

@@ -142,6 +142,22 @@ def test_quality_is_judged_only_where_it_means_something(group):
 # the baseline
 
 
+@pytest.mark.parametrize(("graphs", "status"), [(0, "regressed"), (1, "pass")])
+def test_what_compiles_may_reserve_more(graphs, status):
+    """68 MiB, by whether inductor's cache was empty."""
+    before, now = (
+        record({"memory.peak.reserved_mib": mib}, counters={"compiled_graphs": graphs})
+        for mib in (268.0, 336.0)
+    )
+    assert judge(now, before).status == status
+    assert (
+        judge(
+            replace(now, metrics={**now.metrics, "memory.peak.reserved_mib": 350.0}), before
+        ).status
+        == "regressed"
+    )
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "status"),
     [
