@@ -16,7 +16,7 @@ from accel.arguments import measured, requested, typed
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
-from accel.stopping import Terminated, terminable, unread
+from accel.stopping import Terminated, stopped, terminable, unread
 
 __all__ = ["main", "parser"]
 
@@ -59,11 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
-        keeps = not vars(options).get("timing")
-        remedy = "the same command with --out resumes it" if keeps else "nothing was kept"
-        print(f"accel: {how}; {remedy}", file=sys.stderr)
-        return 128 + number
+        return stopped(stop, resumes=not vars(options).get("timing"))
     except Exception as error:  # Python's own exit code for it, 1, would say "regressed"
         if isinstance(error, BrokenPipeError) and unread():
             return 141  # 128 + SIGPIPE, as of any program before `head`

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Terminated", "terminable", "unread"]
+__all__ = ["Terminated", "stopped", "terminable", "unread"]
 
 
 class Terminated(BaseException):
@@ -38,6 +38,14 @@ def terminable() -> Iterator[None]:
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def stopped(stop: BaseException, resumes: bool) -> int:
+    """Say on stderr how a command was ended, and whether it can go on; the exit code."""
+    how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
+    remedy = "the same command with --out resumes it" if resumes else "nothing was kept"
+    print(f"accel: {how}; {remedy}", file=sys.stderr)
+    return 128 + number
 
 
 def unread() -> bool:
