@@ -48,7 +48,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gpu: needs an NVIDIA GPU")
-    config.addinivalue_line("markers", "nightly: takes too long to wait for before a merge")
     config.addinivalue_line("markers", "prove: plants defects that the gate must catch; minutes")
     from accel.spread import place
 
