@@ -29,7 +29,7 @@ def judge(record: Record, baseline: Record | None) -> Iterator[Check]:
     if not found:
         return
     if "error" in found:
-        text = f"a cold start failed: {found['error']}; measure again in another folder"
+        text = f"a cold start failed: {found['error']}; the same command measures it again"
         yield Check("speed", "cold.start", "missing", text)
         return
     yield _recompiles(found)
