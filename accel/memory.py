@@ -103,12 +103,16 @@ class _Mallinfo(ctypes.Structure):
 def in_use(device: torch.device) -> float | None:
     """MiB that somebody still holds: of torch's allocator on a GPU, of glibc's malloc on a CPU.
 
-    None with another C library, or one before 2.33. Unlike the resident set it does not count
-    what malloc keeps for later, so that it is the same after each of two equal generations.
+    None with another C library, or one before 2.33. It is the same after each of two equal
+    generations, because it counts neither what malloc keeps for later nor, on a GPU, what a block
+    has beyond the bytes asked for: up to 1 MiB, by which blocks the allocator had at hand. Where
+    the allocator does not tell what was asked for (cudaMallocAsync), blocks are counted.
     """
     gc.collect()
     if device.type == "cuda":
-        return torch.cuda.memory_allocated() / MIB
+        stats = torch.cuda.memory_stats(device)
+        asked, given = (stats[f"{kind}_bytes.all.current"] for kind in ("requested", "allocated"))
+        return float(asked or given) / MIB
     mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if mallinfo is None:
         return None

@@ -1,9 +1,11 @@
 """What only a GPU can show: out of memory fails one case, and the others run on."""
 
 import pytest
+import torch
 
 from accel.core import Case
 from accel.launch import Options
+from accel.memory import MIB, in_use
 from accel.methods import parse
 from accel.models import default_request
 from accel.runner import Bench
@@ -23,3 +25,13 @@ def test_out_of_gpu_memory_fails_the_case_and_the_others_run_on(gate, tmp_path):
     assert [record.method for record in records] == ["FewerSteps(steps=2)"]
     assert bench.folder.failures()[cases[0].id].startswith("OutOfMemoryError: CUDA out of memory")
     assert records[0].metrics["memory.denoise.allocated_mib"] > 0
+
+
+def test_in_use_is_what_was_asked_for_whatever_block_was_given(gate):
+    """The allocator takes 34 MiB from the driver, and does not split off as little as 1 MiB."""
+    gate.close()
+    torch.cuda.empty_cache()
+    gpu = torch.device("cuda")
+    before = in_use(gpu)
+    kept = torch.empty(33 * MIB, dtype=torch.uint8, device=gpu)
+    assert in_use(gpu) - before == kept.numel() / MIB
