@@ -180,7 +180,7 @@ PATTERNS: dict[str, Callable[[Dice, int, int], Tensor]] = {
     "leaves": _leaves,
 }
 BACKGROUNDS = (*PATTERNS, "photograph")
-WEIGHTS = (0.08, 0.12, 0.08, 0.08, 0.10, 0.22, 0.32)
+WEIGHTS = (0.07, 0.10, 0.07, 0.07, 0.09, 0.20, 0.40)
 
 
 def paint(dice: Dice, names: Sequence[str], size: int, photos: Sequence[Tensor]) -> Tensor:

@@ -25,7 +25,7 @@ from accel.zoo.backgrounds import BACKGROUNDS, WEIGHTS, paint, training_photogra
 from accel.zoo.dice import Dice
 
 STORIES = ("fly", "fly two", "follow", "zoom in", "zoom out", "pan")
-STORY_WEIGHTS = (0.30, 0.20, 0.15, 0.10, 0.10, 0.15)
+STORY_WEIGHTS = (0.15, 0.17, 0.33, 0.07, 0.13, 0.15)  # the more, the harder to learn
 PICTURE_SHARE = 0.5  # of the sprites; the others are polygons
 STATIC_SHARE = 0.1
 FPS_RANGE = (1.25, 12.0)
