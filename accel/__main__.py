@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"accel: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, Terminated) as stop:
-        return stopped(stop, resumes=not vars(options).get("timing"))
+        return stopped(stop, resumes=not vars(options).get("base"))
     except Exception as error:  # Python's own exit code for it, 1, would say "regressed"
         if isinstance(error, BrokenPipeError) and unread():
             return 141  # 128 + SIGPIPE, as of any program before `head`

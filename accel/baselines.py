@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from math import isfinite
 from numbers import Integral, Real
@@ -19,7 +20,7 @@ from typing import Any, NoReturn, get_args
 from accel.core import SCHEMA, Fidelity, Record
 from accel.errors import BaselineError, cannot_write
 
-__all__ = ["dumps", "find", "loads", "location", "read", "write", "write_file"]
+__all__ = ["dumps", "find", "loads", "location", "read", "write", "write_all", "write_file"]
 
 RESTORE = "restore it with `git restore {path}`, or write it anew with `accel refresh`"
 _ROUNDED = ("metrics", "reference")
@@ -38,31 +39,63 @@ def find(root: Path, hardware: str, group: str, case: str) -> Record | None:
 
 
 def write(record: Record, root: Path) -> Path:
-    """Write a record as the baseline of its case; returns the path. Errors as `write_file`."""
-    path = location(root, record.hardware, record.group, record.case)
-    write_file(record, path)
+    """Write a record as the baseline of its case; returns the path. Errors as `write_all`."""
+    (path,) = write_all([record], root)
     return path
 
 
-def write_file(record: Record, path: Path) -> None:
-    """Replace `path` in one step: a crash leaves the old file, or none, never half of one.
+def write_all(records: Iterable[Record], root: Path) -> list[Path]:
+    """`write` for several: all of them are on the disk before the first one is replaced.
 
-    Raises OutputError if the file cannot be written, BaselineError as `dumps` does.
+    Raises OutputError if a file cannot be written, BaselineError as `dumps` does.
     """
-    text = dumps(record)
-    draft = path.with_name(f".{os.getpid()}.draft")
+    found = {location(root, one.hardware, one.group, one.case): one for one in records}
+    _replace(found)
+    return list(found)
+
+
+def write_file(record: Record, path: Path) -> None:
+    """Write a record to a path. Errors as `write_all`."""
+    _replace({path: record})
+
+
+def _replace(records: Mapping[Path, Record]) -> None:
+    """Replace each path in one step, when all are on the disk beside them.
+
+    A crash, a full disk or Ctrl-C leaves the old files, or none, never half of one; between the
+    first and the last rename, which takes no time, some old and some new ones.
+    """
+    texts = {path: dumps(record) for path, record in records.items()}
+    names = (f".{os.getpid()}-{number}.draft" for number, _ in enumerate(texts))
+    drafts = {path: path.with_name(name) for path, name in zip(texts, names, strict=True)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        for path, text in texts.items():
+            with _told(path):
+                _write(drafts[path], text)
+        for path, draft in drafts.items():
+            with _told(path):
+                draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            with suppress(OSError):
+                draft.unlink()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _write(draft: Path, text: str) -> None:
+    """Onto the disk itself: what is renamed then is whole."""
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def dumps(record: Record) -> str:

@@ -129,7 +129,7 @@ def _compare_installations(options: Namespace) -> int:
     refuse(options, ["baselines"], "the head is compared with the base")
     options.model = str(options.run)
     cases = cases_of(options)
-    out = options.out or default_folder(f"{cases[0].group}-compare")
+    out = (options.out or default_folder(f"{cases[0].group}-compare")).absolute()  # workers move
     base, head = (installation(text, out / "checkouts") for text in (options.base, options.head))
     settings = _settings(options)
     print(f"run folder: {out}")

@@ -23,12 +23,13 @@ CONFIDENCE = 0.90
 """Of the interval: 5 % at each end."""
 
 POWER = 10.8
-"""(1.645 + 1.645)^2: times (deviation / margin)^2, the images that show no difference in 90 %."""
+"""(1.645 + 1.645)^2: times (deviation / room)^2, the images that decide in 95 % of all cases, where
+room is what lies between the mean and the margin, or a tenth of the margin where that is less."""
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """The mean over images and its interval; `more` images would decide, if nothing differs."""
+    """The mean over images and its interval; `more` images would decide, if the mean stays."""
 
     answer: Literal["pass", "regressed", "inconclusive"]
     mean: float
@@ -64,5 +65,6 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
         return Equivalence("pass", mean, low, high, count, 0)
     if high < -margin or low > margin:
         return Equivalence("regressed", mean, low, high, count, 0)
-    more = max(1, ceil(POWER * (deviation / margin) ** 2) - count)
+    room = max(abs(margin - abs(mean)), margin / 10)
+    more = max(1, ceil(POWER * (deviation / room) ** 2) - count)
     return Equivalence("inconclusive", mean, low, high, count, more)

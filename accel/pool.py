@@ -142,6 +142,9 @@ class Worker:
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             self._died(verb)
+        except BaseException:  # Ctrl-C, or a test's timeout: it owes an answer, and asks none again
+            self._process.kill()
+            raise
         if "error" in answer:
             raise _error(answer["error"])
         return dict(answer["ok"])

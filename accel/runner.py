@@ -125,10 +125,9 @@ class Bench:
             reference = self._resident(reference_of(case))
             try:
                 record = self._measure(case, reference)
-            except AccelError:
+            finally:
                 if not reference.worker.alive:
                     self._end_reference()
-                raise
             self.folder.write(case, record)
         return record
 

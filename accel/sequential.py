@@ -25,8 +25,8 @@ LOOKS = (10, 20, 40)
 CONFIDENCE = 1 - 0.05 / len(LOOKS)
 """Of an interval at one look, so that all looks together err in 5 % at most."""
 
-NARROW = 0.02
-"""Half the width of the interval, as a log ratio, with which the looks end: half of the gate's
+NARROW = 0.01
+"""Half the width of the interval, as a log ratio, with which the looks end: a third of the gate's
 limit on the speed-up."""
 
 

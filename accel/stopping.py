@@ -43,8 +43,8 @@ def _raise(number: int, frame: FrameType | None) -> NoReturn:
 def stopped(stop: BaseException, resumes: bool) -> int:
     """Say on stderr how a command was ended, and whether it can go on; the exit code."""
     how, number = ("terminated", 15) if isinstance(stop, Terminated) else ("interrupted", 2)
-    remedy = "the same command with --out resumes it" if resumes else "nothing was kept"
-    print(f"accel: {how}; {remedy}", file=sys.stderr)
+    again = "with --out resumes it" if resumes else "measures anew"
+    print(f"accel: {how}; the same command {again}", file=sys.stderr)
     return 128 + number
 
 

@@ -206,7 +206,7 @@ def test_no_room_for_frames(strike, command, run, capsys, monkeypatch):
 
 def test_no_room_for_a_record(command, run, capsys, monkeypatch):
     before = records(run)
-    draft = run / "records" / GROUP / f".{os.getpid()}.draft"
+    draft = run / "records" / GROUP / f".{os.getpid()}-0.draft"
     draft.symlink_to("/dev/full")
     monkeypatch.setattr("accel.launch.Worker", LocalWorker)
     assert f"cannot write {run}/records/{GROUP}/{STRUCK}.json: {FULL}" in stopped(command, capsys)

@@ -1,18 +1,22 @@
 """`accel prove --timing`: how often the verdict on time is right, of no change and of 5 % of sleep.
 
 The workers stay over all repeats of a pair, so that a repeat costs its generations and calls alone.
-It takes nothing from the repeats before it, and its verdict is the gate's whole one.
+It takes nothing from the repeats before it, and its verdict is the gate's whole one. Each is told
+and kept when it was measured, in <run folder>/repeats, and a resumed proof measures the others.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from accel import baselines
 from accel.arguments import refuse
 from accel.cases import check_place, request_of
 from accel.core import Case, Method, Record
@@ -32,7 +36,7 @@ from accel.sequential import LOOKS
 from accel.side import Side
 from accel.verdict import Status, Verdict
 
-__all__ = ["RIGHT", "judged", "measure", "prove", "show"]
+__all__ = ["RIGHT", "judged", "measure", "prove", "show", "told"]
 
 HOST = Unedited()
 
@@ -77,24 +81,40 @@ def prove(options: Namespace, console: Console) -> int:
             status.update(escape(text.partition("\n")[0]))
 
         launcher = Launcher(folder, settings, progress, GpuLock(options.device))
+        records: dict[Method, list[Record]] = {method: [] for method in RIGHT}
         try:
-            records = measure(launcher, case, options.repeats)
+            for method, record in measure(launcher, case, options.repeats):
+                records[method].append(record)
+                _print(console, told(method, len(records[method]), judged(records)[method][-1]))
         finally:
             launcher.release()
     return show(judged(records), console)
 
 
-def measure(launcher: Launcher, case: Case, repeats: int) -> dict[Method, list[Record]]:
-    """So many records of each of RIGHT. case: the request and the weights."""
-    asked = inputs_of(case)
-    found: dict[Method, list[Record]] = {}
-    reference = launcher.side(replace(case, method=Reference()), asked)
-    with reference.worker:
+def measure(launcher: Launcher, case: Case, repeats: int) -> Iterator[tuple[Method, Record]]:
+    """So many records of each of RIGHT, in turn. case: the request and the weights.
+
+    Those that lie in the folder are not measured again. Raises InvalidRequestError if they are of
+    another request or of other options.
+    """
+    reference = replace(case, method=Reference())
+    with ExitStack() as workers:
+        plain: list[Side] = []
         for method in RIGHT:
-            side = launcher.side(replace(case, method=method), asked)
-            with side.worker:
-                found[method] = [_repeat(launcher, reference, side) for _ in range(repeats)]
-    return found
+            posed = replace(case, method=method)
+            paths = [_path(launcher.folder, posed, number) for number in range(1, repeats + 1)]
+            kept = {path: _kept(path, posed, launcher.options) for path in paths if path.exists()}
+            with ExitStack() as own:
+                sides: list[Side] = []
+                for path in paths:
+                    if path not in kept:
+                        plain = plain or [_entered(workers, launcher, reference)]
+                        sides = sides or [_entered(own, launcher, posed)]
+                        record = _repeat(launcher, *plain, *sides)
+                        launcher.folder.check()
+                        baselines.write_file(record, path)
+                        kept[path] = baselines.read(path)
+                    yield method, kept[path]
 
 
 def judged(records: Mapping[Method, Sequence[Record]]) -> dict[Method, list[Verdict]]:
@@ -107,22 +127,25 @@ def judged(records: Mapping[Method, Sequence[Record]]) -> dict[Method, list[Verd
     }
 
 
+def told(method: Method, number: int, verdict: Verdict) -> str:
+    """One line on one repeat's verdict."""
+    found = [c.message for c in verdict.checks if c.metric == "speedup" or c.status != "pass"]
+    return f"{RIGHT[method][0]} {number}: {verdict.status}: {'; '.join(found)}"
+
+
 def show(verdicts: Verdicts, console: Console) -> int:
-    """Print each verdict, and how many are right; the exit code."""
+    """Print how many are right; the exit code."""
     for line in _lines(verdicts):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _print(console, line)
     wrong = [v for method, found in verdicts.items() for v in found if v.status != RIGHT[method][1]]
     return 1 if wrong else 0
 
 
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _lines(verdicts: Verdicts) -> Iterator[str]:
-    for method, found in verdicts.items():
-        name, right = RIGHT[method]
-        for number, verdict in enumerate(found, 1):
-            told = [
-                c.message for c in verdict.checks if c.metric == "speedup" or c.status != "pass"
-            ]
-            yield f"{name} {number}: {verdict.status}: {'; '.join(told)}"
     for method, found in verdicts.items():
         name, right = RIGHT[method]
         count = sum(verdict.status == right for verdict in found)
@@ -131,9 +154,31 @@ def _lines(verdicts: Verdicts) -> Iterator[str]:
         yield f"{name}: {count} of {len(found)} are {right}; the rate is {rate}"
 
 
+def _path(folder: RunFolder, case: Case, number: int) -> Path:
+    return folder.path / "repeats" / case.group / f"{case.id}.{number}.json"
+
+
+def _kept(path: Path, case: Case, options: Options) -> Record:
+    found = baselines.read(path, "delete it, and it is measured again")
+    then = found.full_request, found.run["options"]
+    now = asdict(case.request), options.lasting
+    if then != now:
+        raise InvalidRequestError(
+            f"{path} was measured with {then}, not {now}; choose another --out"
+        )
+    return found
+
+
+def _entered(stack: ExitStack, launcher: Launcher, case: Case) -> Side:
+    side = launcher.side(case, inputs_of(case))
+    stack.enter_context(side.worker)
+    return side
+
+
 def _repeat(launcher: Launcher, reference: Side, side: Side) -> Record:
     """One record, of these workers, as if they had done nothing before."""
     own, other = (replace(one, samples=[]) for one in (side, reference))
     blocks = take_turns((launcher, other), (launcher, own))
-    clip = launcher.options.clip
-    return record_of(own, other, other.samples, blocks, run_identity(), clip)
+    options = launcher.options
+    run = {**run_identity(), "options": options.lasting}
+    return record_of(own, other, other.samples, blocks, run, options.clip)

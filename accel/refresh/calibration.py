@@ -103,7 +103,9 @@ def calibrate(repeats: Sequence[Record]) -> Record:
     """The repeat that becomes the baseline, with run["calibration"] of all of them.
 
     repeats: how many there were; spread: the standard deviation and tolerances: how far one more
-    run may be, by metric, as its limit moves. One repeat has neither.
+    run may be, by metric, as its limit moves. One repeat has neither. A limit that has a width of
+    its own for what compiles is not calibrated there: whether a repeat found its graphs in
+    inductor's cache is no spread, and a first repeat with an empty one would hide any doubling.
     """
     index = central(repeats)
     told: dict[str, object] = {"repeats": len(repeats)}
@@ -111,7 +113,9 @@ def calibrate(repeats: Sequence[Record]) -> Record:
         found = list(series(repeats))
         told["spread"] = {s.metric: _short(stdev(s.moves)) for s in found}
         told["tolerances"] = {
-            s.metric: _short(tolerance(s.moves, s.moves[index], s.sides)) for s in found
+            s.metric: _short(tolerance(s.moves, s.moves[index], s.sides))
+            for s in found
+            if not (s.limit.compiled and repeats[0].counters.get("compiled_graphs"))
         }
     accepted = repeats[index]
     return replace(accepted, run={**accepted.run, "calibration": told})

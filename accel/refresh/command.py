@@ -110,10 +110,8 @@ def accept(found: Measured, folder: Path, options: Namespace) -> Mapping[str, st
     if changes:
         _prove([change.new for change in changes if is_widened(change.new)], folder)
     records = [_signed(provenance(change.new), options.typed) for change in changes]
-    for record in records:
-        baselines.dumps(record)  # raises for what cannot be written, before the first one is
-    for record in records:
-        print(f"wrote {baselines.write(record, options.baselines)}")
+    for path in baselines.write_all(records, options.baselines):
+        print(f"wrote {path}")
     return found.failures
 
 

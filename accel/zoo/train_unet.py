@@ -5,8 +5,8 @@
 Needs the VAE and the image encoder in --out. The bank lives on the device and is renewed while
 training runs. A batch holds clips of one length; only batches of 14 frames, the most frequent
 length, run compiled (as CUDA graphs), because each further length would cost a compilation of its
-own. The others wait for their kernels' launches, several times as long: they are few, and their batches
-larger at no cost.
+own. The others wait for their kernels' launches, several times as long: they are few, and their
+batches larger at no cost.
 """
 
 from collections.abc import Callable, Iterator

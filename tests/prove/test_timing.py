@@ -1,18 +1,21 @@
 """How often the verdict on time is right: of a GPU that is played, and on one."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from accel.__main__ import main
+from accel.baselines import write_file
 from accel.core import Case
+from accel.errors import InvalidRequestError
 from accel.launch import Launcher, Options
 from accel.limits import Limit
 from accel.lock import GpuLock
 from accel.methods.reference import Reference
 from accel.prove.costs import Slower
-from accel.prove.timing import HOST, RIGHT, judged, measure, show
+from accel.prove.timing import HOST, RIGHT, judged, measure, show, told
 from accel.runs import RunFolder
 from tests.prove.played import CALL, REQUEST, PlayedWorker, play
 
@@ -32,9 +35,19 @@ def records(tmp_path_factory, tiny_folder):
         patch.setattr(
             "accel.launch.Worker", lambda *given: started.append(given) or PlayedWorker(*given)
         )
-        found = measure(launcher, case, repeats=3)
+        found = gathered(measure(launcher, case, repeats=3))
+        assert len(started) == 1 + len(RIGHT)  # all stay over the repeats
+        assert gathered(measure(launcher, case, repeats=3)) == found
+        gathered(measure(launcher, case, repeats=1))
+        assert len(started) == 1 + len(RIGHT)  # nothing is measured again
     launcher.release()
-    assert len(started) == 1 + len(RIGHT)  # all stay over the repeats
+    return found
+
+
+def gathered(measured):
+    found = {method: [] for method in RIGHT}
+    for method, record in measured:
+        found[method].append(record)
     return found
 
 
@@ -42,8 +55,9 @@ def test_no_change_passes_and_five_percent_of_sleep_is_regressed(records, capsys
     verdicts = judged(records)
     for method, (_, right) in RIGHT.items():
         assert [verdict.status for verdict in verdicts[method]] == [right] * 3
+    lines = [told(m, n, v) for m, found in verdicts.items() for n, v in enumerate(found, 1)]
     assert show(verdicts, Console()) == 0
-    printed = capsys.readouterr().out
+    printed = "\n".join([*lines, capsys.readouterr().out])
     # up to rounding: then the two pairs do not differ, or by 1e-13 %
     assert re.search(r"A/A 1: pass: speedup is 1x.*, was 1x in the baseline: [+-]?0.0 %", printed)
     assert "5 % of sleep 3: regressed: speedup is 0.9524x [0.9524, 0.9524] of 2 pairs" in printed
@@ -112,13 +126,13 @@ def test_what_timing_would_ignore_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_interrupted_it_promises_nothing(monkeypatch, capsys):
-    def stop(options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("accel.prove.command.prove", stop)
-    assert main(["prove", "--timing"]) == 130
-    assert capsys.readouterr().err == "accel: interrupted; nothing was kept\n"
+def test_repeats_of_another_request_are_refused(records, tmp_path, tiny_folder):
+    launcher = Launcher(RunFolder(tmp_path), Options(), lambda text: None, GpuLock("cpu"))
+    case = Case("svd", "pretrained", REQUEST, Reference(), str(tiny_folder))
+    path = tmp_path / "repeats" / case.group / f"{replace(case, method=HOST).id}.1.json"
+    write_file(records[HOST][0], path)
+    with pytest.raises(InvalidRequestError, match=r"\.1\.json was measured with .*another --out"):
+        gathered(measure(launcher, case, repeats=1))
 
 
 @pytest.mark.gpu
