@@ -6,7 +6,7 @@ Seven questions, in this order; each check has a family, a metric, a status and 
 2. claims: does the method keep what it promises without any baseline?
 3. gate 0: are similarity to the image and smoothness near the reference of the same run?
 4. growth: does what is in use stay as it was, from one generation to the next?
-5. blocks: was the machine fit for timing single calls, and do they compose a generation?
+5. machine (accel.fitness): was it fit for timing, and do single calls compose a generation?
 6. baseline: is every gated number still what it was when the baseline was accepted?
 7. cold start (accel.cold), where it was measured: does a fresh process start as fast as it did?
 
@@ -21,18 +21,16 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from math import isnan, log
 
-from accel import cold
+from accel import cold, fitness
 from accel.claimed import binding, keeps
 from accel.collapse import frozen_inputs, motion
 from accel.core import Claim, Record
 from accel.equivalence import by_image, equivalence
 from accel.identity import changes, incomparable
 from accel.limits import (
-    COMPOSITION,
     GATE_ZERO,
     GROWTH_MIB,
     LIMITS,
-    MOST_REJECTED,
     MOTION_RATIO,
     REQUIRED,
     Limit,
@@ -77,7 +75,8 @@ def judge(
     able = is_judged(record) and not broken(record.reference)
     declared = (must_fail or may_fail) if able else ()
     checks = as_expected(checks, declared, must=bool(must_fail)) if declared else checks
-    checks += (*_growth(record), *_blocks(record), *_compare(record, baseline, limits, against))
+    checks += (*_growth(record), *fitness.judge(record))
+    checks = fitness.doubted([*checks, *_compare(record, baseline, limits, against)])
     known = baseline if baseline and not incomparable(record, baseline, against) else None
     checks += cold.judge(record, known)
     if found := broken(record.metrics) or broken(record.reference):
@@ -183,30 +182,6 @@ def _growth(record: Record) -> Iterator[Check]:
     text = f"memory in use grows by {shown(metric, value)} with each generation"
     text += f", allowed: {shown(metric, GROWTH_MIB)}"
     yield Check("memory", metric, status, text, value / GROWTH_MIB - 1)
-
-
-# 5. blocks of single calls
-
-
-def _blocks(record: Record) -> Iterator[Check]:
-    """Whether the machine was fit for them, and whether they compose what generations take."""
-    rejected = number(record.metrics, "blocks_rejected")
-    if rejected is None or not is_timed(record):
-        return
-    if rejected > MOST_REJECTED:
-        reasons = {b["rejected"] for b in record.samples["blocks"]} - {""}
-        text = f"{rejected:.0%} of the blocks were rejected: {'; '.join(sorted(reasons))}"
-        beyond = rejected / MOST_REJECTED - 1
-        yield Check("speed", "blocks_rejected", "inconclusive", text, beyond)
-        return
-    factor = number(record.metrics, "composition")
-    if factor is None or factor <= 0:
-        yield missing("composition", "this record", record.metrics)
-    elif abs(log(factor)) > COMPOSITION:
-        text = f"single calls tell a speed-up {factor:.3g} times that of whole generations"
-        text += "; measure those: --blocks 0"
-        beyond = abs(log(factor)) / COMPOSITION - 1
-        yield Check("speed", "composition", "inconclusive", text, beyond)
 
 
 # 6. baseline

@@ -8,14 +8,14 @@ not give is absent, never zero. It only looks: clocks and limits are left as the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from statistics import median
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["Telemetry", "driver_version", "nvml_uuid"]
+__all__ = ["Telemetry", "disturbed", "driver_version", "nvml_uuid"]
 
 T = TypeVar("T")
 MIB = 2**20
@@ -31,6 +31,10 @@ REASONS = {
     0x100: "display_clocks",
 }
 """NVML's clocks-event-reason bits (nvml.h). Bit 0x1, an idle GPU, is no throttling."""
+
+
+SLOWED = {"hardware_slowdown", "software_thermal", "hardware_thermal", "power_brake"}
+"""Throttle reasons that make time tell nothing. A power cap is the normal state of a busy GPU."""
 
 
 class Telemetry:
@@ -66,7 +70,7 @@ class Telemetry:
             uuid = nvml_uuid(self._uuid)
             self._device = _reading(lambda: nvml.nvmlDeviceGetHandleByUUID(uuid))
         if self._device is not None:
-            self._note("energy_mj", _read_energy)
+            self._count()
             self._sample()
             self._thread.start()
         return self
@@ -81,16 +85,17 @@ class Telemetry:
             self._stop.set()
             self._thread.join()
             self._sample()
-            self._note("energy_mj", _read_energy)
+            self._count()
 
     def result(self) -> dict[str, float | list[str]]:
         """What was seen, as far as it could be; call it after the block.
 
         `temperature_c`: peak. `sm_clock_mhz`: median. `throttle`: names of all reasons seen.
         `energy_j`: of the whole board, over the block; the counter moves about ten times a
-        second, so a block of less than some seconds is imprecise. `process_mib`: peak sum of
-        `pids`. `foreign_processes`: most at one time. The last two are absent where NVML lists no
-        process of ours, as in containers, whose process ids are not the host's.
+        second, so a block of less than some seconds is imprecise. `ecc_errors`: memory errors that
+        could not be corrected, over the block. `process_mib`: peak sum of `pids`.
+        `foreign_processes`: most at one time. The last two are absent where NVML lists no process
+        of ours, as in containers, whose process ids are not the host's.
         """
         readings, found = self._readings, dict[str, float | list[str]]()
         if temperatures := readings.get("temperature"):
@@ -102,11 +107,19 @@ class Telemetry:
         energy = readings.get("energy_mj", [])
         if len(energy) == 2 and energy[1] > energy[0]:
             found["energy_j"] = (energy[1] - energy[0]) / 1000
+        ecc = readings.get("ecc", [])
+        if len(ecc) == 2:
+            found["ecc_errors"] = float(ecc[1] - ecc[0])
         if used := readings.get("process"):
             found["process_mib"] = max(used) / MIB
         if foreign := readings.get("foreign"):
             found["foreign_processes"] = float(max(foreign))
         return found
+
+    def _count(self) -> None:
+        """What only rises: once on entry and once on exit."""
+        self._note("energy_mj", _read_energy)
+        self._note("ecc", _read_ecc)
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):
@@ -130,6 +143,18 @@ class Telemetry:
         value = _reading(lambda: read(nvml, device))
         if value is not None:
             self._readings.setdefault(name, []).append(value)
+
+
+def disturbed(seen: Iterable[Mapping[str, Any]]) -> str:
+    """What was wrong with the GPU in any of these results: hot, shared or failing; or nothing."""
+    for turn in seen:
+        if slowed := SLOWED.intersection(turn.get("throttle", ())):
+            return f"the GPU was slowed down: {', '.join(sorted(slowed))}"
+        if turn.get("foreign_processes"):
+            return f"{turn['foreign_processes']:.0f} foreign processes were on the GPU"
+        if turn.get("ecc_errors"):
+            return f"{turn['ecc_errors']:.0f} ECC errors that could not be corrected"
+    return ""
 
 
 def nvml_uuid(uuid: str) -> str:
@@ -179,3 +204,8 @@ def _read_reasons(nvml: Any, device: Any) -> int:
 
 def _read_energy(nvml: Any, device: Any) -> int:
     return int(nvml.nvmlDeviceGetTotalEnergyConsumption(device))
+
+
+def _read_ecc(nvml: Any, device: Any) -> int:
+    kind, since = nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+    return int(nvml.nvmlDeviceGetTotalEccErrors(device, kind, since))

@@ -21,14 +21,13 @@ from accel.sequential import LOOKS, block_ratios, enough, interval
 from accel.side import Side
 from accel.stats import log_ratios
 from accel.summary import speedup_metrics
-from accel.telemetry import Telemetry
+from accel.telemetry import Telemetry, disturbed
 
 __all__ = [
     "Block",
     "accepted",
     "block_metrics",
     "composed",
-    "disturbed",
     "measure",
     "rejection",
     "too_many",
@@ -48,9 +47,6 @@ CLOCKS = 0.02
 Unless the slower one met the power cap: its clock follows what its kernels draw, a part of the
 method. On an H200 at its cap a compiled svd-xt ran at 1789 to 1845 MHz, M0 at 1882 to 1954.
 """
-
-SLOWED = {"hardware_slowdown", "software_thermal", "hardware_thermal", "power_brake"}
-"""Throttle reasons that reject a block. A power cap is the normal state of a busy GPU."""
 
 
 def measure(reference: Side, candidate: Side, most: int, pids: Iterable[int]) -> list[Block]:
@@ -123,16 +119,6 @@ def _clock(turns: Sequence[Watched]) -> float:
 
 def _is_capped(turns: Sequence[Watched]) -> bool:
     return any("power_cap" in turn.get("throttle", ()) for turn in turns)
-
-
-def disturbed(seen: Iterable[Watched]) -> str:
-    """Whether a hot or shared GPU can be told of any of these readings, and by what."""
-    for turn in seen:
-        if slowed := SLOWED.intersection(turn.get("throttle", ())):
-            return f"the GPU was slowed down: {', '.join(sorted(slowed))}"
-        if turn.get("foreign_processes"):
-            return f"{turn['foreign_processes']:.0f} foreign processes were on the GPU"
-    return ""
 
 
 class _Turns:

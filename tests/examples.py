@@ -26,8 +26,8 @@ QUALITY: dict[str, float | str] = {
 METRICS: dict[str, float | str] = {
     "seconds": 1.0,
     "speedup": 1.5,
-    "speedup_low": 1.45,
-    "speedup_high": 1.55,
+    "speedup_low": 1.46,
+    "speedup_high": 1.54,
     "speedup_pairs": 3,
     "speedup_detectable": 1.008,
     **{f"memory.denoise.{kind}": mib for kind, mib in MEMORY.items()},

@@ -27,6 +27,7 @@ class FakeNvml:
         pass
 
     NVML_TEMPERATURE_GPU, NVML_CLOCK_SM = 0, 1
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC = 1, 0
 
     def __init__(self, **values):
         self.values = {name: iter(many) for name, many in values.items()}
@@ -62,6 +63,10 @@ class FakeNvml:
     def nvmlDeviceGetTotalEnergyConsumption(self, device):
         return self._next("energy")
 
+    def nvmlDeviceGetTotalEccErrors(self, device, kind, since):
+        assert (kind, since) == (1, 0)
+        return self._next("ecc")
+
     def nvmlDeviceGetComputeRunningProcesses(self, device):
         return self._next("processes")
 
@@ -93,6 +98,7 @@ def test_everything_is_told(nvml):
             clock=[1980, 1935],
             reasons=[0x1 | 0x4, 0x40],
             energy=[5_000_000, 5_412_500],
+            ecc=[7, 9],
             processes=[[Process(ME, 300 * 2**20), Process(7, 2**20)], [Process(ME, 200 * 2**20)]],
         )
     )
@@ -101,6 +107,7 @@ def test_everything_is_told(nvml):
         "sm_clock_mhz": 1957.5,
         "throttle": ["power_cap", "hardware_thermal"],
         "energy_j": 412.5,
+        "ecc_errors": 2.0,
         "process_mib": 300.0,
         "foreign_processes": 1.0,
     }

@@ -136,6 +136,7 @@ def test_it_is_the_slower_side_that_has_to_be_capped(slow, reason):
         ({}, ""),
         ({"throttle": ["hardware_thermal"]}, "the GPU was slowed down: hardware_thermal"),
         ({"foreign_processes": 2.0}, "2 foreign processes were on the GPU"),
+        ({"ecc_errors": 1.0}, "1 ECC errors that could not be corrected"),
         ({"sm_clock_mhz": 1945.0}, ""),
         ({"sm_clock_mhz": 1800.0}, "the sides ran at different clocks: 1800 and 1980 MHz"),
         ({"sm_clock_mhz": 1800.0, "throttle": ["power_cap"]}, ""),

@@ -18,7 +18,7 @@ from accel.gate import gated
 from accel.identity import changes, incomparable
 from accel.limits import shown
 from accel.refresh.calibration import Series, series
-from accel.turns import disturbed
+from accel.telemetry import disturbed
 from accel.verdict import Verdict
 
 __all__ = ["check_batch", "check_clean", "check_machine", "check_tree", "provenance"]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from accel import gate, turns
+from accel import fitness, turns
 from accel.core import Case
 from accel.errors import CaseError
 from accel.launch import Options
@@ -77,17 +77,17 @@ def test_each_is_caught_by_its_own_check_and_not_without_it(evidence, monkeypatc
     assert [verdict.lines for verdict in healthy(evidence)] == [()]
     assert found() == {"hidden": "yes", "crowded": "yes"}
     with monkeypatch.context() as patch:
-        patch.setattr(gate, "COMPOSITION", math.inf)
+        patch.setattr(fitness, "COMPOSITION", math.inf)
         assert found() == {"hidden": "no", "crowded": "yes"}
     with monkeypatch.context() as patch:
-        patch.setattr(gate, "MOST_REJECTED", 1.0)
+        patch.setattr(fitness, "MOST_REJECTED", 1.0)
         assert found() == {"hidden": "yes", "crowded": "no"}
 
 
 def test_they_say_what_they_saw(evidence):
     hidden, crowded = (row for defect in evidence.planted for row in rows(defect, evidence))
     assert hidden.message.startswith("inconclusive: single calls tell a speed-up 1.5 times that of")
-    assert hidden.beyond == pytest.approx(math.log(1.5) / gate.COMPOSITION - 1)
+    assert hidden.beyond == pytest.approx(math.log(1.5) / fitness.COMPOSITION - 1)
     assert crowded.message == (
         "inconclusive: 100% of the blocks were rejected: 1 foreign processes were on the GPU"
     )

@@ -60,7 +60,7 @@ def test_no_error_is_not_caught():
 def test_five_percent_of_sleep_is_beyond_the_limit_of_time():
     (row,) = rows(Slower(), of(Slower(), {"speedup": 1.5 / 1.05}))
     assert row.caught == "yes"
-    assert row.beyond == pytest.approx(0.22, abs=0.01)
+    assert row.beyond == pytest.approx(0.626, abs=0.01)
 
 
 @pytest.mark.parametrize("change", [{"group": "svd.mini"}, {"hardware": "cpu"}])

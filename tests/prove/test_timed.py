@@ -7,8 +7,7 @@ import math
 
 import pytest
 
-from accel import gate as gate_module
-from accel import limits
+from accel import fitness, limits
 from accel.core import Case
 from accel.launch import Options
 from accel.limits import LIMITS
@@ -66,5 +65,5 @@ def test_without_the_limit_of_the_speedup(evidence, monkeypatch):
     [("MOST_REJECTED", 1.0, "crowded"), ("COMPOSITION", math.inf, "hidden")],
 )
 def test_without_a_check_of_the_blocks(evidence, monkeypatch, check, nothing, defect):
-    monkeypatch.setattr(gate_module, check, nothing)
+    monkeypatch.setattr(fitness, check, nothing)
     assert missed(evidence) == {defect}

@@ -30,7 +30,7 @@ def test_a_first_baseline(snapshot):
 def test_a_wider_limit_with_its_reason(snapshot):
     found = change([1.5, 1.56, 1.53], old=record(), reason="the driver is less steady")
     assert text(found) == snapshot
-    assert found.looser == ["limit of speedup: 4.1 % -> 17.1 %"]
+    assert found.looser == ["limit of speedup: 3.0 % -> 17.1 %"]
 
 
 def test_a_baseline_that_is_worse(snapshot):
@@ -44,7 +44,7 @@ def test_a_baseline_that_is_worse(snapshot):
 def test_a_limit_that_returns_to_the_table():
     old = calibrate([record({"speedup": speedup}) for speedup in (1.5, 1.56, 1.53)])
     found = change([1.53], old=old)
-    assert "    limit of speedup: 17.1 % -> 4.1 %\n" in text(found)
+    assert "    limit of speedup: 17.1 % -> 3.0 %\n" in text(found)
     assert found.looser == []
 
 

@@ -57,7 +57,7 @@ def test_a_host_that_is_not_healthy_proves_nothing():
 
 
 def test_what_has_to_be_proved():
-    assert not is_widened(wide(speedup=0.04, clip=0.001))
+    assert not is_widened(wide(speedup=0.03, clip=0.001))
     assert is_widened(wide(speedup=0.041))
     assert not is_widened(record(run={"calibration": {"repeats": 1}}))
 
