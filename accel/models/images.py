@@ -60,7 +60,7 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
     """The photograph as RGB, scaled and centre-cropped to cover width x height pixels.
 
     image: a bundled name or a path. Raises InvalidRequestError when it is neither, is no image,
-    or is smaller than 32 pixels.
+    has more than 8 bits to a grey value, or is smaller than 32 pixels.
     """
     path = PHOTOS / f"{image}.jpg" if _is_bundled(image) else Path(image)
     if not path.is_file():
@@ -69,6 +69,7 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
         raise unknown_name("photograph", image, photo_names())
     try:
         with Image.open(path) as opened:
+            _check_depth(path, opened.mode)
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except UnidentifiedImageError as error:
         raise InvalidRequestError(f"{path} is not an image; give a JPEG, PNG or WebP") from error
@@ -100,6 +101,14 @@ def image_array(image: str, width: int, height: int) -> NDArray[np.float32]:
     """`load_image` as [height, width, 3] in [0, 1]."""
     pixels = np.asarray(load_image(image, width, height), dtype=np.float32)
     return pixels / np.float32(255)
+
+
+def _check_depth(path: Path, mode: str) -> None:
+    """Pillow cuts deeper values at 255 instead of scaling them: the picture would be white."""
+    if mode == "F" or mode.startswith("I"):
+        raise InvalidRequestError(
+            f"{path} has grey values of more than 8 bits (mode {mode}); save it as 8-bit RGB"
+        )
 
 
 def _is_bundled(image: str) -> bool:

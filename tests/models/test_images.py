@@ -60,6 +60,20 @@ def test_one_pixel_is_too_small(tmp_path):
         load_image(str(tmp_path / "dot.png"), 64, 64)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("uint16", "deep.png"), ("int32", "deep.tiff"), ("float32", "deep.tiff")]
+)
+def test_deep_grey_values_are_refused_and_not_cut_off(tmp_path, kind, name):
+    Image.fromarray(np.ones((64, 64), kind)).save(tmp_path / name)
+    with pytest.raises(InvalidRequestError, match=r"more than 8 bits .*; save it as 8-bit RGB"):
+        load_image(str(tmp_path / name), 64, 64)
+
+
+def test_eight_bits_of_grey_are_a_picture(tmp_path):
+    Image.new("L", (64, 64), 128).save(tmp_path / "grey.png")
+    assert set(image_array(str(tmp_path / "grey.png"), 64, 64).flat) == {np.float32(128 / 255)}
+
+
 def test_names_that_are_near_and_paths_that_are_not_there(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'rocket'"):
         load_image("rockett", 64, 64)
