@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import fill
 
 from accel.advise import GOALS
-from accel.arguments import measured, requested, typed
+from accel.arguments import folder, measured, requested, typed
 from accel.errors import AccelError
 from accel.methods import METHODS
 from accel.models import MODELS, WEIGHTS
@@ -227,7 +227,7 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument("--path", help="folder of pretrained weights in the diffusers layout")
     command.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         help="run folder; one that exists is resumed (default: a new one below runs/)",
     )
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")

@@ -11,7 +11,7 @@ from pathlib import Path
 from accel.errors import InvalidRequestError
 from accel.models import WEIGHTS
 
-__all__ = ["measured", "refuse", "requested", "settle", "typed"]
+__all__ = ["folder", "measured", "refuse", "requested", "settle", "typed"]
 
 DEFAULTS = {
     "weights": "mini", "pairs": 3, "blocks": 0, "clip": "mini", "timeout": 900.0, "cold": False,
@@ -36,6 +36,13 @@ def refuse(options: argparse.Namespace, names: Iterable[str], why: str) -> None:
         raise InvalidRequestError(f"{why}; leave out {words}")
 
 
+def folder(text: str) -> Path:
+    """A folder of the command line; an empty name would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a folder")
+    return Path(text)
+
+
 def measured(command: argparse.ArgumentParser) -> None:
     """The options of a command that measures: what, how, and of which request."""
     command.add_argument(
@@ -49,7 +56,7 @@ def measured(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         help="run folder for records, frames, table and videos; one that exists is resumed "
         "(default: a new one below runs/)",
     )

@@ -33,6 +33,7 @@ FIDELITIES: tuple[Fidelity, ...] = get_args(Fidelity)
 Weights = Literal["pretrained", "mini", "untrained"]
 LEAST = {"frames": 2, "steps": 1, "seeds": 1, "decode_chunk_size": 1}
 """Of whole numbers in a request."""
+LARGEST = 8192  # pixels
 
 Pick = Callable[[float, float], float]
 Counters = dict[str, int]
@@ -46,9 +47,9 @@ class Request:
     image: name of a bundled photograph, or path of an image file (it is scaled and cropped to
     cover width x height); a set is "bundled", all of those, or a folder of image files. seeds: how
     many for each image, from `seed` upwards; accel.models.images.inputs takes sets apart. Sizes in
-    pixels, multiples of 8. dtype None means float16 on a GPU and float32 on a CPU. Guidance rises
-    linearly from min_guidance at the first frame to max_guidance at the last one; a max_guidance
-    of 1.0 switches classifier-free guidance off.
+    pixels, multiples of 8 up to 8192. dtype None means float16 on a GPU and float32 on a CPU.
+    Guidance rises linearly from min_guidance at the first frame to max_guidance at the last one; a
+    max_guidance of 1.0 switches classifier-free guidance off.
 
     Raises InvalidRequestError naming the first value that cannot work.
     """
@@ -72,11 +73,10 @@ class Request:
     def __post_init__(self) -> None:
         for name in ("width", "height"):
             size = getattr(self, name)
-            if size < 8 or size % 8:
-                low = max(8, size // 8 * 8)
-                raise InvalidRequestError(
-                    f"{name} {size} is not a positive multiple of 8; try {low} or {low + 8}"
-                )
+            if size % 8 or not 8 <= size <= LARGEST:
+                low = min(max(8, size // 8 * 8), LARGEST - 8)
+                text = f"{name} {size} is not a multiple of 8 up to {LARGEST}"
+                raise InvalidRequestError(f"{text}; try {low} or {low + 8}")
         for name, least in LEAST.items():
             if (value := getattr(self, name)) < least:
                 raise InvalidRequestError(f"{name} is {value}; it must be at least {least}")

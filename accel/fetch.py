@@ -102,15 +102,15 @@ def _is_current(asset: Asset, path: Path) -> bool:
 
 
 def _record(path: Path) -> Mapping[str, str] | None:
-    """What stands beside a kept file; None when either of the two is missing."""
+    """What stands beside a kept file; None when either of the two is missing or torn."""
     beside = path.with_suffix(".json")
     if not (path.is_file() and beside.is_file()):
         return None
     try:
-        record: Mapping[str, str] = json.loads(beside.read_text())
-    except ValueError:  # torn: as good as missing
+        record = json.loads(beside.read_text())
+    except ValueError:
         return None
-    return record
+    return record if isinstance(record, dict) and "sha256" in record else None
 
 
 def _member(asset: Asset) -> bytes:

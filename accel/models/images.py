@@ -39,9 +39,9 @@ def pictures(image: str) -> list[str]:
     """
     if image == BUNDLED:
         return photo_names()
-    if _is_bundled(image) or not Path(image).is_dir():
+    if not (folder := _path(image)).is_dir():
         return [image]
-    files = (path for path in Path(image).iterdir() if path.suffix.lower() in SUFFIXES)
+    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if found := sorted(map(str, files)):
         return found
     raise InvalidRequestError(f"{image} holds no picture; put JPEG, PNG or WebP files there")
@@ -62,7 +62,7 @@ def load_image(image: str, width: int, height: int) -> Image.Image:
     image: a bundled name or a path. Raises InvalidRequestError when it is neither, is no image,
     has more than 8 bits to a grey value, or is smaller than 32 pixels.
     """
-    path = PHOTOS / f"{image}.jpg" if _is_bundled(image) else Path(image)
+    path = _path(image)
     if not path.is_file():
         if path.suffix or path.parent != Path():
             raise InvalidRequestError(f"image {image!r} does not exist; give a path to a picture")
@@ -89,7 +89,7 @@ def image_digest(image: str, width: int, height: int) -> str | None:
     Of a set it is that of its pictures' digests and bundled names, so that a set that grew, as the
     bundled one may, is another.
     """
-    if _is_bundled(image):
+    if image in photo_names():
         return None
     if (found := pictures(image)) != [image]:
         parts = [image_digest(one, width, height) or one for one in found]
@@ -111,5 +111,15 @@ def _check_depth(path: Path, mode: str) -> None:
         )
 
 
-def _is_bundled(image: str) -> bool:
-    return (PHOTOS / f"{image}.jpg").is_file()
+def _path(image: str) -> Path:
+    """Where a picture or a folder of pictures is, if there is one."""
+    if not image:
+        raise InvalidRequestError("the image has no name; give a bundled photograph or a path")
+    path = PHOTOS / f"{image}.jpg" if image in photo_names() else Path(image)
+    try:
+        path.is_file()
+    except OSError as error:
+        raise InvalidRequestError(
+            f"image {image!r} cannot be opened: {error.strerror}; give another path"
+        ) from error
+    return path

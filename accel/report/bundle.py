@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from accel.core import Record
-from accel.errors import OutputError
+from accel.errors import BaselineError, OutputError
 from accel.report.pictures import Strip, caption, contact_sheet, open_picture
 from accel.report.tables import column_label, markdown, table
 from accel.report.video import write_video
@@ -38,7 +38,7 @@ def write_report(
     no row in the contact sheet and no video, and without any frames there is no sheet. image: the
     input, shown at the top; an array is [H, W, 3] in [0, 1]. Of many inputs, frames and image are
     the first one's, and the sheet says so. verdicts and failures as in `tables.table`. Raises
-    OutputError naming the file that cannot be written.
+    OutputError naming the file that cannot be written, BaselineError for torn frames.
     """
     text = table(records, verdicts, failures)
     written = [run_dir / "table.md"]
@@ -61,9 +61,15 @@ def write_report(
 
 def _video(frames: Frames) -> NDArray[Any]:
     """Mapped, not read: the contact sheet wants three frames, the video one at a time."""
-    if isinstance(frames, Path):
+    if not isinstance(frames, Path):
+        return frames
+    try:
         return np.asarray(np.load(frames, mmap_mode="r", allow_pickle=False))
-    return frames
+    except (OSError, ValueError, EOFError) as error:
+        raise BaselineError(
+            f"{frames} holds no whole video: {error}; delete it and the record of its case, and "
+            "measure that again with --out"
+        ) from error
 
 
 def _strip(record: Record, video: NDArray[Any]) -> Strip:

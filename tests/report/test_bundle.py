@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from accel.errors import InvalidRequestError, OutputError
+from accel.errors import BaselineError, InvalidRequestError, OutputError
 from accel.report.bundle import write_report
 from accel.report.pictures import contact_sheet
 from tests.report.test_tables import FAILURES, RECORDS, VERDICTS
@@ -41,6 +41,15 @@ def test_what_fails_leaves_the_old_file_and_no_debris(tmp_path):
     with pytest.raises(InvalidRequestError):
         write_report(tmp_path, RECORDS[:1], {case: np.zeros((0, 8, 8, 3))})
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+@pytest.mark.parametrize("kept", [0, 60, 1000])
+def test_torn_frames_are_named_with_the_remedy(tmp_path, kept):
+    path = tmp_path / "frames.npy"
+    np.save(path, moving_disc())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(BaselineError, match=r"frames\.npy holds no whole video: .*; delete it and"):
+        write_report(tmp_path / "run", RECORDS[:1], {RECORDS[0].case: path})
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
