@@ -16,15 +16,12 @@ from rich.table import Table
 
 from accel.errors import AccelError
 from accel.models import Model
+from accel.models.layout import WEIGHTY, fault
 
 __all__ = ["Finding", "examine", "findings"]
 
 ZOO = Path(__file__).parent / "zoo" / "weights"
 PACKAGES = ("torch", "diffusers", "transformers", "torchao", "open_clip_torch", "lpips")
-
-
-WEIGHTY = ("image_encoder", "unet", "vae")
-"""The parts of a pipeline that have weights."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,10 @@ def findings() -> Iterator[Finding]:
     yield from map(_package, PACKAGES)
     yield _gpu()
     yield _compiler()
-    yield _shipped("svd", "unet", "train_unet")
-    yield _shipped("clip", "open_clip_model.safetensors", "train_clip")
+    yield _shipped("svd", fault(ZOO / "svd"), "train_unet")
+    clip = "open_clip_model.safetensors"
+    lacks = None if (ZOO / "clip" / clip).is_file() else f"{clip} is missing"
+    yield _shipped("clip", lacks, "train_clip")
     yield from _fetched()
 
 
@@ -84,10 +83,10 @@ def _compiler() -> Finding:
     return Finding("C compiler", "absent", "torch_compile needs one: install gcc")
 
 
-def _shipped(name: str, part: str, training: str) -> Finding:
-    if (ZOO / name / part).exists():
+def _shipped(name: str, wrong: str | None, training: str) -> Finding:
+    if wrong is None:
         return Finding(f"mini {name} weights", "ok", "shipped with accel")
-    remedy = f"not in {ZOO / name}: reinstall accel, or python -m accel.zoo.{training}"
+    remedy = f"{wrong} in {ZOO / name}: reinstall accel, or python -m accel.zoo.{training}"
     return Finding(f"mini {name} weights", "missing", remedy)
 
 

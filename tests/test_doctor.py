@@ -1,5 +1,7 @@
 """What doctor finds on this machine, and what it says of the things that are not there."""
 
+import shutil
+
 import pytest
 from rich.console import Console
 
@@ -46,6 +48,17 @@ def test_shipped_weights_that_are_gone(monkeypatch, tmp_path):
     assert found["mini svd weights"].state == "missing"
     assert "python -m accel.zoo.train_unet" in found["mini svd weights"].detail
     assert "python -m accel.zoo.train_clip" in found["mini clip weights"].detail
+
+
+@pytest.mark.parametrize("part", doctor.WEIGHTY)
+def test_shipped_weights_that_lack_a_part(monkeypatch, tmp_path, part):
+    shutil.copytree(doctor.ZOO, tmp_path / "zoo")
+    next((tmp_path / "zoo" / "svd" / part).glob("*.safetensors")).unlink()
+    monkeypatch.setattr(doctor, "ZOO", tmp_path / "zoo")
+    found = by_name(findings())
+    assert found["mini svd weights"].state == "missing"
+    assert f"{part} has no weights" in found["mini svd weights"].detail
+    assert found["mini clip weights"].state == "ok"
 
 
 def test_a_package_that_is_not_installed(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from accel.core import Case
 from accel.errors import IntegrityError, MissingWeightsError
 from accel.models import Model, get_model
+from accel.models.layout import fault
 from accel.models.svd import Pipeline
 
 __all__ = [
@@ -135,12 +135,15 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> StableVideoDiffusionPipeli
             f"{folder} is no Stable Video Diffusion folder in the diffusers layout: it lacks "
             f"{', '.join(missing) or 'model_index.json'}; save one with save_pretrained"
         )
+    remedy = "copy the folder there again, or save one with save_pretrained"
+    if wrong := fault(folder):
+        raise MissingWeightsError(f"{folder} cannot be loaded: {wrong}; {remedy}")
     try:
         pipeline: Any = StableVideoDiffusionPipeline.from_pretrained(
             folder, variant=_variant(folder), dtype=dtype, local_files_only=True
         )
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        raise MissingWeightsError(f"{folder} cannot be loaded: {error}") from error
+    except (OSError, ValueError) as error:
+        raise MissingWeightsError(f"{folder} cannot be loaded: {error}; {remedy}") from error
     return pipeline
 
 

@@ -61,6 +61,32 @@ def test_a_folder_with_a_torn_config_is_named(tiny_folder, tmp_path):
         sources.load(case_at(folder), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("unet/diffusion_pytorch_model.fp16.safetensors", None, "unet has no weights"),
+        ("vae/diffusion_pytorch_model.fp16.safetensors", None, "vae has no weights"),
+        ("image_encoder/model.fp16.safetensors", None, "image_encoder has no weights"),
+        (
+            "image_encoder/model.fp16.safetensors",
+            "torn",
+            r"model\.fp16\.safetensors cannot be read",
+        ),
+        ("unet/config.json", "[]", r"unet/config\.json holds a list, not an object"),
+        ("image_encoder/config.json", None, r"image_encoder/config\.json is missing"),
+        ("model_index.json", "{", r"model_index\.json is not JSON"),
+    ],
+)
+def test_a_file_that_is_missing_or_broken_is_named(tmp_path, name, content, message):
+    folder = tmp_path / "broken"
+    shutil.copytree(sources.MINI, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(MissingWeightsError, match=f"{message}.*; copy the folder there again"):
+        sources.load(case_at(folder), "cpu")
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(MissingWeightsError, match="nowhere is no Stable Video Diffusion folder"):
         sources.load(case_at(tmp_path / "nowhere"), "cpu")
