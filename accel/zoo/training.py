@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from accel.errors import InvalidRequestError
 from accel.zoo.ranks import ALONE, Ranks, join
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -57,6 +58,10 @@ def parse(description: str, out: Path, minutes: float, batch: int) -> Plan:
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=cuda)
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args())
+    if not 0 < options["minutes"] < math.inf:
+        parser.error(f"--minutes is {options['minutes']:g}; give minutes above 0")
+    if options["steps"] is not None and options["steps"] < 1:
+        parser.error(f"--steps is {options['steps']}; give 1 or more")
     ranks, device = join(torch.device(options.pop("device")))
     return Plan(**options, device=device, ranks=ranks)
 
@@ -100,6 +105,7 @@ class Training:
         )
         self.step = 0
         self.spent = 0.0  # seconds, over all runs
+        self.warm = plan.warm  # how this training was begun, which may be an earlier run
         self._resume()
         # A resumed run and every rank draw data of their own.
         torch.manual_seed(plan.seed + self.step + 1_000_003 * plan.ranks.rank)
@@ -168,11 +174,17 @@ class Training:
             "minutes": round(self.spent / 60, 2),
             "share": round(self.share, 3),
         }
-        left = max(0.0, self.plan.minutes - self.spent / 60)
-        print(f"{json.dumps(row)} {left:.1f} min left", flush=True)
+        print(f"{json.dumps(row)} {self._left} left", flush=True)
         self.plan.state.mkdir(parents=True, exist_ok=True)
         with (self.plan.state / f"{self.name}.jsonl").open("a") as log:
             log.write(json.dumps(row) + "\n")
+
+    @property
+    def _left(self) -> str:
+        """What the budget still holds."""
+        if self.plan.steps is not None:
+            return f"{max(0, self.plan.steps - self.step)} steps"
+        return f"{max(0.0, self.plan.minutes - self.spent / 60):.1f} min"
 
     @property
     def _file(self) -> Path:
@@ -188,6 +200,7 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "spent": self.spent,
+            "warm": self.warm,
         }
         self.plan.state.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_suffix(".partial")
@@ -204,6 +217,13 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         torch._foreach_copy_(self.average, state["average"])
         self.step, self.spent = state["step"], state["spent"]
+        self.warm = state.get("warm", False)
+        if self.plan.warm and (not self.warm or self.share >= 1):
+            what = "is finished" if self.warm else "was not begun from weights"
+            raise InvalidRequestError(
+                f"--warm: {self._file} holds a training that {what}, and would be taken in place "
+                f"of the weights in {self.plan.out}; remove it, or leave out --warm"
+            )
         print(f"{self.name}: resumed at step {self.step}", flush=True)
 
     @contextmanager

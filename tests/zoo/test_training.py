@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from accel.errors import IntegrityError, MissingWeightsError
+from accel.errors import IntegrityError, InvalidRequestError, MissingWeightsError
 from accel.models import students, tiny_decoder, two_of_four
 from accel.models.tuned import MINI
 from accel.zoo import (
@@ -26,7 +27,7 @@ from accel.zoo import (
 )
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
-from accel.zoo.training import Ring, learning_rate
+from accel.zoo.training import Plan, Ring, Training, learning_rate, parse
 
 COMMANDS = {
     "clip": train_clip,
@@ -75,6 +76,50 @@ def test_train_resume_assemble_and_generate(
     sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
     tiny_decoder_fits_its_vae_alone(pipeline.vae, tmp_path / "weights")
+
+
+def toy(folder: Path, steps: int, warm: bool = True) -> Training:
+    plan = Plan(1, steps, folder, folder, torch.device("cpu"), 1, warm, False, 0)
+    return Training("toy", torch.nn.Linear(1, 1), plan, peak=0.1)
+
+
+def run(training: Training) -> None:
+    training.run(lambda share: training.model(torch.ones(1, 1)).square().sum())
+
+
+def test_an_interrupted_warm_training_goes_on_and_a_finished_one_is_refused(tmp_path) -> None:
+    run(toy(tmp_path, 2))
+    longer = toy(tmp_path, 3)
+    assert longer.step == 2
+    run(longer)
+    with pytest.raises(InvalidRequestError, match=r"toy\.pt holds .* is finished.*remove it"):
+        toy(tmp_path, 3)
+    assert toy(tmp_path, 3, warm=False).warm
+
+
+def test_warm_does_not_go_on_with_a_training_that_was_not(tmp_path) -> None:
+    run(toy(tmp_path, 2, warm=False))
+    with pytest.raises(InvalidRequestError, match=r"toy\.pt holds .* was not begun from weights"):
+        toy(tmp_path, 3)
+    assert toy(tmp_path, 3, warm=False).step == 2
+
+
+def test_the_log_tells_what_is_left_of_the_budget_in_use(tmp_path, capsys) -> None:
+    run(toy(tmp_path, 2))
+    assert "} 0 steps left" in capsys.readouterr().out
+    training = toy(tmp_path, 5)
+    assert training._left == "3 steps"
+    training.plan = replace(training.plan, steps=None)
+    training.spent = 15
+    assert training._left == "0.8 min"
+
+
+@pytest.mark.parametrize("words", ["--minutes 0", "--minutes -1", "--minutes nan", "--steps 0"])
+def test_a_budget_of_nothing_is_refused(words, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", *words.split()])
+    with pytest.raises(SystemExit):
+        parse("Train.", Path("weights"), minutes=1, batch=1)
+    assert f"{words.split()[0]} is {words.split()[1]}; give" in capsys.readouterr().err
 
 
 def sparse_weights_keep_the_mask(unet: torch.nn.Module, zoo: Path) -> None:
