@@ -21,6 +21,8 @@ def test_eight_photographs_are_bundled_and_licensed():
     assert photo_names() == NAMES
     licences = (PHOTOS / "LICENSES.md").read_text()
     assert all(f"| {name}.jpg |" in licences for name in NAMES)
+    assert "Copyright (c) Microsoft Corporation" in licences
+    assert "this permission notice shall be included in all copies" in licences
 
 
 @pytest.mark.parametrize("name", NAMES)
