@@ -209,7 +209,10 @@ def _advise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _bound(text: str) -> tuple[str, float]:
     """`lpips=0.05` as a metric and its bound."""
     metric, _, value = text.partition("=")
-    return metric, float(value)
+    try:
+        return metric, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not METRIC=VALUE, as lpips=0.05") from None
 
 
 def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -43,6 +43,12 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def _clip(text: str) -> str:
+    if text.startswith("mini:"):
+        raise argparse.ArgumentTypeError(f"{text!r}: mini has no other weights; give mini alone")
+    return text
+
+
 def measured(command: argparse.ArgumentParser) -> None:
     """The options of a command that measures: what, how, and of which request."""
     command.add_argument(
@@ -84,6 +90,7 @@ def measured(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     command.add_argument(
         "--clip",
+        type=_clip,
         metavar="MODEL:WEIGHTS",
         help="model of the CLIP metric: mini, or one of open_clip, as in "
         "ViT-B-32:laion2b_s34b_b79k (default: mini)",

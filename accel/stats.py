@@ -83,7 +83,7 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     averages = walsh_averages(values)
     cut, coverage = _cut(len(values), confidence)
     return Estimate(
-        value=median(averages),
+        value=hodges_lehmann(values),
         low=averages[cut],
         high=averages[-1 - cut],
         coverage=coverage,

@@ -138,4 +138,4 @@ def test_a_bound_that_is_no_number_is_a_bad_argument(bound, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["advise", ".", "--goal", "latency", "--min-quality", bound])
     assert stop.value.code == 2
-    assert "METRIC=VALUE" in capsys.readouterr().err
+    assert f"{bound!r} is not METRIC=VALUE, as lpips=0.05" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_the_nearest_model(tiny_folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", ["--methods", "--steps many", "--device tpu", "--bogus", "--out="]
+    "words", ["--methods", "--steps many", "--device tpu", "--bogus", "--out=", "--clip mini:foo"]
 )
 def test_what_argparse_refuses(words, tiny_folder, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
