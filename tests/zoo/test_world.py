@@ -119,6 +119,12 @@ def test_bundled_photographs_are_not_trained_on() -> None:
     assert not {name.split(".")[0] for name in trained} & set(photo_names())
 
 
+def nearest_colour(colour: torch.Tensor) -> str:
+    """The word for an RGB colour [3]."""
+    distance = {name: (torch.tensor(rgb) - colour).norm() for name, rgb in sprites.COLOURS.items()}
+    return min(distance, key=lambda name: float(distance[name]))
+
+
 def test_the_caption_tells_the_scene() -> None:
     names = [BACKGROUNDS[i % len(BACKGROUNDS)] for i in range(24)]
     stories = [STORIES[i % len(STORIES)] for i in range(24)]
@@ -130,7 +136,10 @@ def test_the_caption_tells_the_scene() -> None:
         assert len(told) == int(scenes.present[i].sum())
         for j, words in enumerate(told):
             who, _, where = words.partition(" facing ")
-            assert who.endswith(sprites.SPRITES[int(scenes.kind[i, j])])
+            kind = sprites.SPRITES[int(scenes.kind[i, j])]
+            painted = kind in sprites.POLYGONS
+            named = f"{nearest_colour(scenes.colour[i, j])} {kind}" if painted else kind
+            assert who.split(" ", 1)[1] == named
             assert where == sprites.compass(scenes.heading[i, j])
         assert ("in a box" in caption) == bool(scenes.boxed[i])
         zoom = float(scenes.zoom[i]) if scenes.bucket[i] > 1 else 0
