@@ -96,6 +96,15 @@ def test_what_argparse_refuses(words, tiny_folder, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["bench", "refresh", "compare --base HEAD --head ."])
+def test_a_size_that_the_mini_models_cannot_halve(command, tmp_path, capsys, no_worker):
+    name, *more = command.split()
+    words = [name, "svd", "--size", "136x128", "--device", "cpu", "--out", str(tmp_path / "run")]
+    line = refused([*words, *more], capsys)
+    assert "width 136 is not a multiple of 32, which this UNet needs; try 128 or 160" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_gpu(tiny_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("accel.cases.gpu_count", lambda: 0)
     line = refused(asked(tiny_folder, tmp_path / "run", "--device", "cuda"), capsys)

@@ -1,6 +1,6 @@
-"""Whether a folder holds a whole pipeline in the diffusers layout, told before it is loaded.
+"""What the folder of a pipeline in the diffusers layout tells before it is loaded.
 
-The loaders would name another part, or advise about the internet. Imports no torch.
+Of a broken one the loaders would name another part, or advise about the internet. Imports no torch.
 """
 
 import json
@@ -8,7 +8,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-__all__ = ["WEIGHTY", "fault"]
+from accel.core import Request
+from accel.errors import InvalidRequestError
+
+__all__ = ["MINI", "WEIGHTY", "check_size", "fault", "multiple_of"]
+
+MINI = Path(__file__).parent.parent / "zoo" / "weights" / "svd"
 
 WEIGHTY = ("image_encoder", "unet", "vae")
 """The parts of a pipeline that have weights."""
@@ -35,6 +40,25 @@ def fault(folder: Path) -> str | None:
             if wrong := _weights_fault(path):
                 return f"{part}/{path.name} {wrong}"
     return None
+
+
+def multiple_of(folder: Path) -> int:
+    """Pixels: every downsampling of the VAE and the UNet halves, and sizes must stay whole."""
+    configs = (folder / part / "config.json" for part in ("vae", "unet"))
+    levels = [len(json.loads(path.read_bytes())["block_out_channels"]) for path in configs]
+    return int(2 ** sum(count - 1 for count in levels))
+
+
+def check_size(request: Request, multiple: int) -> None:
+    """Raises InvalidRequestError for a width or height that is no multiple of so many pixels."""
+    for name in ("width", "height"):
+        size = getattr(request, name)
+        if size % multiple:
+            low = max(multiple, size // multiple * multiple)
+            raise InvalidRequestError(
+                f"{name} {size} is not a multiple of {multiple}, which this UNet needs; "
+                f"try {low} or {low + multiple}"
+            )
 
 
 def _config_fault(path: Path) -> str | None:

@@ -20,14 +20,13 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from accel.core import Case
 from accel.errors import IntegrityError, MissingWeightsError
 from accel.models import Model, get_model
-from accel.models.layout import fault
+from accel.models.layout import MINI, fault
 from accel.models.svd import Pipeline
 
 __all__ = [
     "MINI", "UNET_PARAMETERS", "load", "pretrained_folder", "untrained_unet", "weight_files",
 ]  # fmt: skip
 
-MINI = Path(__file__).parent.parent / "zoo" / "weights" / "svd"
 UNET_PARAMETERS = 1_524_623_082
 HUB_FILES = ["*.json", "*.fp16.safetensors"]
 PARTS = ("feature_extractor", "image_encoder", "scheduler", "unet", "vae")

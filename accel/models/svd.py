@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from accel.core import Request, Weights
-from accel.errors import InvalidRequestError
 from accel.models.images import load_image
+from accel.models.layout import check_size
 
 if TYPE_CHECKING:
     from diffusers import StableVideoDiffusionPipeline
@@ -124,12 +124,4 @@ class Pipeline:
     def _check_size(self, request: Request) -> None:
         """Every downsampling of the UNet halves the latents, so that they must stay whole."""
         levels = len(self.diffusers.unet.config.block_out_channels) - 1
-        multiple = self.diffusers.vae_scale_factor * 2**levels
-        for name in ("width", "height"):
-            size = getattr(request, name)
-            if size % multiple:
-                low = max(multiple, size // multiple * multiple)
-                raise InvalidRequestError(
-                    f"{name} {size} is not a multiple of {multiple}, which this UNet needs; "
-                    f"try {low} or {low + multiple}"
-                )
+        check_size(request, self.diffusers.vae_scale_factor * 2**levels)
