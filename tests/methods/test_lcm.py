@@ -128,7 +128,11 @@ def test_a_file_that_is_no_safetensors(tiny_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("lcm:0", "steps is 0"), ("lcm:41", "steps is 41"), ("lcm:4,0.5", "guidance is 0.5")],
+    [
+        ("lcm:0", "steps is 0; give 1 to 8"),
+        ("lcm:9", "steps is 9; give 1 to 8"),
+        ("lcm:4,0.5", "guidance is 0.5"),
+    ],
 )
 def test_bad_fields(text, named):
     with pytest.raises(InvalidRequestError, match=named):
