@@ -21,8 +21,8 @@ CONFIGURED = {
     "fewer_steps": "fewer_steps:3",
     "distilled": "distilled:weights={student}",
     "sampler ays": "sampler:ays,3",
-    "sampler heun": "sampler:heun,2",
-    "sampler dpmpp": "sampler:dpmpp,3",
+    "sampler heun": "sampler:heun",
+    "sampler dpmpp": "sampler:dpmpp",
     "guidance_interval": "guidance_interval",
     "semi_structured": "semi_structured",
     "semi_structured feed_forward": "semi_structured:feed_forward",
@@ -33,8 +33,14 @@ CONFIGURED = {
 }
 
 
+def fewest(text):
+    """Steps of a request that are enough: Heun's fifteen take 29 calls, DPM++'s fifteen 15."""
+    return 31 if "heun" in text else 16 if "dpmpp" in text else 5
+
+
 def tiny_case(folder, text, **changes):
-    request = default_request("svd", "mini", frames=7, steps=5, **changes)
+    changes = {"frames": 7, "steps": fewest(text), **changes}
+    request = default_request("svd", "mini", **changes)
     files = {name: folder / f"{name}.safetensors" for name in ("student", "tuned", "decoder")}
     method = parse(text.format(**files))
     return Case("svd", "pretrained", request, method, str(folder))
@@ -83,7 +89,7 @@ def test_engages_and_keeps_the_video_sound(tiny_folder, text):
         "distilled:weights={student}",
         "lcm:weights={student}",
         "sampler:ays,3",
-        "sampler:heun,2",
+        "sampler:heun",
         "guidance_interval",
         "semi_structured",
         "semi_structured:tuned=true,weights={tuned}",

@@ -7,6 +7,7 @@ configuration of each method, the others with every one.
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from accel.methods import METHODS, modules_of
 from accel.models.sources import load
 from accel.models.svd import Pipeline
 from accel.worker import Session
-from tests.methods.test_contract import CONFIGURED, tiny_case
+from tests.methods.test_contract import CONFIGURED, fewest, tiny_case
 from tests.tiny import SHALLOW_UNET, save_tiny
 
 SIZE = {"width": 32, "height": 32}
@@ -111,6 +112,8 @@ def test_a_pair_engages_or_says_why_not(
     session: Session, loaded: Pipeline, folder: Path, earlier: str, later: str
 ) -> None:
     refusal = ""
+    steps = max(fewest(earlier), fewest(later))
+    session.pipeline.request = replace(loaded.request, steps=steps)
     try:
         chain = Chain((configured(folder, earlier), configured(folder, later)))
         check_engaged(session, chain, loaded)
