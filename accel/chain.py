@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
@@ -69,15 +70,22 @@ class Chain(Method):
         return {name: path for m in self.methods for name, path in m.weight_files(weights).items()}
 
     def refuses(self, pipeline: Pipeline) -> str | None:
-        return next((reason for m in self.methods if (reason := m.refuses(pipeline))), None)
+        """The first reason of a part, asked about the pipeline as the parts before it leave it."""
+        walked = self._walked(pipeline)
+        return next((reason for m, seen in walked if (reason := m.refuses(seen))), None)
 
     def expected(self, pipeline: Pipeline) -> Counters:
         found: Counters = {}
+        for method, seen in self._walked(pipeline):
+            found |= method.expected(seen)
+        return found
+
+    def _walked(self, pipeline: Pipeline) -> Iterator[tuple[Method, Pipeline]]:
+        """Each part, with a copy of the pipeline on which the parts before it are foreseen."""
         seen = copy(pipeline)
         for method in self.methods:
-            found |= method.expected(seen)
+            yield method, seen
             method.foresee(seen)
-        return found
 
     def apply(self, pipeline: Pipeline) -> None:
         for method in self.methods:

@@ -131,6 +131,28 @@ def test_a_chain_expects_what_its_earlier_parts_leave(tiny_folder):
     assert pipeline.request.frames == 7
 
 
+@pytest.mark.parametrize(
+    ("text", "changes", "reason"),
+    [
+        ("lcm:4,2.0,weights={student}+guidance_interval", {"max_guidance": 1.0}, None),
+        ("lcm:4,1.0,weights={student}+guidance_interval", {}, "max_guidance 1.0 guides no step"),
+        ("fewer_steps:10+guidance_interval:0.24,0.26", {"steps": 25}, None),
+        ("fewer_steps:3+guidance_interval:0.8,1", {}, None),
+        ("fewer_steps:2+guidance_interval:0.8,1", {}, "lie 0 of the request's 2 steps"),
+    ],
+)
+def test_a_chain_asks_each_part_about_what_the_earlier_ones_leave(
+    tiny_folder, text, changes, reason
+):
+    case = tiny_case(tiny_folder, text, **changes)
+    pipeline = load(case, "cpu")
+    found = case.method.refuses(pipeline)
+    assert found is None if reason is None else reason in found
+    assert pipeline.request == case.request
+    if reason is None:
+        case.method.apply(pipeline)
+
+
 def test_fewer_steps_refuses_more_steps(tiny_folder):
     pipeline = load(tiny_case(tiny_folder, "fewer_steps:9"), "cpu")
     assert "not fewer" in parse("fewer_steps:9").refuses(pipeline)
