@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from itertools import combinations
+from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request, Weights
@@ -46,18 +47,30 @@ class Chain(Method):
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Time and memory as the parts claim them; quality as those of the loosest fidelity do.
 
-        Of two bounds of one kind, time and memory keep the tighter: each part brings its gain
-        along. Quality keeps the looser.
+        Of two bounds of one kind memory keeps the tighter: each part brings its gain along. Quality
+        keeps the looser. Time: see `_speed`.
         """
         found: dict[tuple[str, bool], Claim] = {}
         for method in self.methods:
             for claim in method.claims(request):
+                if claim.metric == "speedup":
+                    continue
                 quality = family(claim.metric) == "quality"
                 if quality and method.fidelity != self.fidelity:
                     continue
                 other = found.get(key := (claim.metric, claim.delta), claim)
                 found[key] = claim.looser(other) if quality else claim.tighter(other)
-        return tuple(found.values())
+        return (*self._speed(request), *found.values())
+
+    def _speed(self, request: Request) -> tuple[Claim, ...]:
+        """The best part's floor, times every other one below 1: what it costs stays.
+
+        None if a part claims no speed at all, for it may be slower.
+        """
+        every = [{c.metric: c.at_least for c in m.claims(request)} for m in self.methods]
+        *others, best = sorted(claims.get("speedup") or 0 for claims in every)
+        floor = best * prod(min(1, other) for other in others)
+        return (Claim("speedup", at_least=floor),) if floor else ()
 
     def must_fail(self) -> tuple[Status, ...]:
         """What one part ruins, the others do not mend."""

@@ -164,6 +164,23 @@ def test_a_chain_claims_the_gains_of_all_and_the_quality_of_the_loosest():
     assert fidelities == ["faithful", "new_sample"]
 
 
+@pytest.mark.parametrize(
+    ("text", "floor"),
+    [
+        ("fewer_steps:4+torch_compile", 0.9 * 28.3 / 7.3),
+        ("fewer_steps:4+int8_weight_only", 0.9 * 28.3 / 7.3 / 1.05),
+        ("int8_weight_only+fewer_steps:24", 0.9 * 28.3 / 27.3 / 1.05),
+        ("fewer_steps:4+int8_weight_only:torchao", None),
+        ("semi_structured+torch_compile", None),
+        ("keyframes+torch_compile", 2.7),
+    ],
+)
+def test_a_chain_claims_the_best_speed_less_what_the_others_cost(text, floor):
+    claims = parse(text).claims(default_request("svd-xt", "untrained"))
+    found = [claim.at_least for claim in claims if claim.metric == "speedup"]
+    assert found == ([] if floor is None else [pytest.approx(floor)])
+
+
 def test_two_fields_of_one_value_have_two_slugs():
     slugs = {TorchCompile("default").slug, TorchCompile(backend="default").slug}
     assert slugs == {"torch_compile-default", "torch_compile-backend_default"}
