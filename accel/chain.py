@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from accel.core import FIDELITIES, Claim, Counters, Fidelity, Method, Request, Weights
 from accel.errors import InvalidRequestError, NotSupportedError
-from accel.limits import family
+from accel.limits import NEAR, family
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +73,28 @@ class Chain(Method):
         return (Claim("speedup", at_least=floor),) if floor else ()
 
     def must_fail(self) -> tuple[Status, ...]:
-        """What one part ruins, the others do not mend."""
-        return tuple(dict.fromkeys(s for method in self.methods for s in method.must_fail()))
+        """What one part ruins, the others do not mend; but a looser bound of theirs may pass it."""
+        return () if self._loosened else self._ruin
 
     def may_fail(self, weights: Weights) -> tuple[Status, ...]:
-        return tuple(dict.fromkeys(s for m in self.methods for s in m.may_fail(weights)))
+        """What may fail in a part, and what must where another part loosens its bound."""
+        found = list(self._ruin if self._loosened else ())
+        found += [status for method in self.methods for status in method.may_fail(weights)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def _ruin(self) -> tuple[Status, ...]:
+        return tuple(dict.fromkeys(s for method in self.methods for s in method.must_fail()))
+
+    @property
+    def _loosened(self) -> bool:
+        """Whether another part allows more LPIPS, which tells a ruin, than NEAR does."""
+        return any(
+            method.fidelity == "new_sample"
+            or any(c.looser(NEAR) != NEAR for c in method.claims(Request()) if c.metric == "lpips")
+            for method in self.methods
+            if not method.must_fail()
+        )
 
     def weight_files(self, weights: Weights) -> dict[str, Path]:
         return {name: path for m in self.methods for name, path in m.weight_files(weights).items()}
