@@ -1,7 +1,8 @@
 """What to use: the Pareto front of measured methods, and one of it for a goal.
 
 Three axes: speed-up over the reference, peak memory, and LPIPS to the reference. A method whose
-gate failed is never advised, and is named with its reason.
+gate failed is never advised, nor one that must fail where nobody judged it; each is named with its
+reason.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from accel.core import Record
 from accel.errors import BaselineError, InvalidRequestError, unknown_name
 from accel.limits import shown
 from accel.methods import method_of
+from accel.reading import is_judged
 from accel.verdict import Verdict
 
 __all__ = ["GOALS", "Advice", "Bounds", "Candidate", "advise", "front", "judged", "render"]
@@ -176,6 +178,8 @@ def advise(
             left_out[name] = f"its gate says {failed.status}: {failed.lines[0]}"
         elif candidate is None:
             left_out[name] = "its record lacks the speed-up or the memory"
+        elif ruin := _ruin(verdict.record, judges[-1].record):
+            left_out[name] = ruin
         elif reason := bounds.broken(candidate, quality):
             left_out[name] = reason
         else:
@@ -189,6 +193,13 @@ def _quality(record: Record) -> Mapping[str, object]:
     """The record's metrics; the reference's distances to itself are none."""
     own = {"lpips": 0.0, "tof": 0.0, "ssim": 1.0, "psnr": inf}
     return {**own, **record.metrics} if record.is_reference else record.metrics
+
+
+def _ruin(record: Record, judge: Record) -> str | None:
+    """Why a method that must fail is left out, unless the record that stands for it is judged."""
+    if is_judged(judge) or not (ways := method_of(record).must_fail()):
+        return None
+    return f"it is known to ruin videos ({' or '.join(ways)}), and no quality of it is judged here"
 
 
 def _candidate(record: Record, quality: Mapping[str, object]) -> Candidate | None:

@@ -110,6 +110,19 @@ def test_a_failed_gate_of_the_stand_in_counts():
     assert "grey" in advice.left_out["quick"]
 
 
+def test_a_known_ruin_that_nobody_judged_is_left_out():
+    ruin = replace(
+        record(group="svd.untrained"),
+        case="semi_structured@576x1024x25-s25",
+        method="SemiStructured()",
+    )
+    advice = advise([judge(ruin, ruin)], "memory")
+    assert advice.choice is None
+    assert "known to ruin videos (collapsed or regressed)" in render(advice)
+    stand_in = verdict("semi_structured", 1.0, 10.0, 0.01)
+    assert advise([judge(ruin, ruin)], "memory", stand_ins=[stand_in]).choice is not None
+
+
 def test_one_request_at_a_time():
     folder = H200 / "svd-xt.untrained"
     most, few = judged(folder, BASELINES), judged(folder, BASELINES, "576x1024x25-s4")
