@@ -40,7 +40,10 @@ PRICE = 10.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """One method: speed-up, peak memory in MiB, LPIPS to the reference (None: not judged)."""
+    """One method: speed-up, peak memory in MiB, LPIPS to the reference (None: not judged).
+
+    That axis tells something only where all are judged, see `advise`.
+    """
 
     record: Record
     speedup: float
@@ -163,7 +166,8 @@ def advise(
 ) -> Advice:
     """The best method of one request's verdicts for a goal.
 
-    stand_ins: verdicts of the same methods whose quality stands for that of untrained weights.
+    stand_ins: verdicts of the same methods whose quality stands for that of untrained weights;
+    where there are some, a method without quality is left out: it would count as a perfect one.
     Raises InvalidRequestError for a goal that needs quality where none is known.
     """
     seen = {verdict.record.slug: verdict for verdict in stand_ins}
@@ -180,6 +184,8 @@ def advise(
             left_out[name] = "its record lacks the speed-up or the memory"
         elif ruin := _ruin(verdict.record, judges[-1].record):
             left_out[name] = ruin
+        elif seen and candidate.lpips is None:
+            left_out[name] = "its quality is not known: --quality holds no judged record of it"
         elif reason := bounds.broken(candidate, quality):
             left_out[name] = reason
         else:

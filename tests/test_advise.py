@@ -100,6 +100,18 @@ def test_untrained_weights_take_their_quality_from_others():
     assert advice.choice.lpips is not None
 
 
+def test_where_others_are_judged_a_method_that_is_not_cannot_win():
+    untrained = [
+        replace(record({"speedup": times, "lpips": None}, group="svd.untrained"), case=f"{name}@x")
+        for name, times in (("good", 2.0), ("unknown", 9.0))
+    ]
+    found = [judge(one, one) for one in untrained]
+    assert advise(found, "latency").choice.name == "unknown"
+    advice = advise(found, "balance", stand_ins=[verdict("good", 1.0, 10.0, 0.01)])
+    assert [one.name for one in advice.front] == ["good"]
+    assert advice.left_out["unknown"].startswith("its quality is not known: --quality holds no")
+
+
 def test_a_failed_gate_of_the_stand_in_counts():
     own = replace(record(group="svd.untrained"), case="quick@576x1024x25-s25")
     found = judge(own, own)
