@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -181,11 +180,10 @@ def _advise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "folder", type=Path, metavar="DIR", help="run folder, or baselines/HARDWARE/GROUP"
     )
     command.add_argument("--goal", choices=GOALS, required=True, help="what matters")
-    command.add_argument(
-        "--max-vram", type=float, default=math.inf, metavar="GiB", help="most peak memory"
-    )
+    command.add_argument("--max-vram", type=float, metavar="GiB", help="most peak memory")
     command.add_argument(
         "--min-quality",
+        action="extend",
         nargs="+",
         type=_bound,
         default=[],

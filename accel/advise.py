@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isfinite, log
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -71,20 +71,30 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Bounds:
-    """max_vram: GiB of peak memory. quality: metric to its worst allowed value, see LEAST."""
+    """max_vram: GiB of peak memory. quality: metric to its worst allowed value, see LEAST.
 
-    max_vram: float = inf
+    Raises InvalidRequestError for an unknown metric, and for a bound that bounds nothing.
+    """
+
+    max_vram: float | None = None
     quality: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
-        for metric in self.quality or {}:
+        if self.max_vram is not None and not 0 < self.max_vram < inf:
+            raise InvalidRequestError(
+                f"--max-vram {self.max_vram:g}: give GiB, a finite number above 0, or leave it out"
+            )
+        for metric, bound in (self.quality or {}).items():
             if metric not in LEAST:
                 known = ", ".join(LEAST)
                 raise InvalidRequestError(f"--min-quality {metric}: give one of {known}")
+            if not isfinite(bound):
+                text = f"--min-quality {metric}={bound:g}: give a finite number, or leave it out"
+                raise InvalidRequestError(text)
 
     def broken(self, candidate: Candidate, quality: Mapping[str, object]) -> str | None:
         """Which bound the candidate breaks, or None."""
-        if candidate.memory > self.max_vram * 1024:
+        if self.max_vram is not None and candidate.memory > self.max_vram * 1024:
             return f"takes {shown('memory', candidate.memory)}, over {self.max_vram:g} GiB"
         for metric, bound in (self.quality or {}).items():
             value = quality.get(metric)

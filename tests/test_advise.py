@@ -92,6 +92,27 @@ def test_an_unknown_metric_is_refused():
         Bounds(quality={"fvd": 1.0})
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--max-vram", "nan"], "--max-vram nan: give GiB, a finite number above 0"),
+        (["--max-vram", "0"], "--max-vram 0: give GiB"),
+        (["--min-quality", "lpips=nan"], "--min-quality lpips=nan: give a finite number"),
+        (["--min-quality", "psnr=inf"], "--min-quality psnr=inf: give a finite number"),
+    ],
+)
+def test_a_bound_that_bounds_nothing_is_refused(words, error, capsys):
+    assert main(["advise", str(H200 / "svd.mini"), "--goal", "latency", *words]) == 2
+    assert error in capsys.readouterr().err
+
+
+def test_bounds_that_are_given_apart_all_hold(monkeypatch, capsys):
+    monkeypatch.chdir(BASELINES.parent)
+    words = ["--min-quality", "lpips=0", "--min-quality", "psnr=30", "ssim=0.5"]
+    main(["advise", str(H200 / "svd.mini"), "--goal", "latency", *words])
+    assert "fewer_steps-15: lpips is" in capsys.readouterr().out
+
+
 def test_untrained_weights_take_their_quality_from_others():
     found = judged(H200 / "svd-xt.untrained", BASELINES)
     with pytest.raises(InvalidRequestError, match="by --quality"):
