@@ -202,7 +202,8 @@ def advise(
             candidates.append(candidate)
     best = front(candidates)
     choice = _choose(goal, best)
-    return Advice(choice, _reason(goal, choice), best, left_out)
+    reason = _reason(goal, choice) if choice else _none(best)
+    return Advice(choice, reason, best, left_out)
 
 
 def _quality(record: Record) -> Mapping[str, object]:
@@ -244,9 +245,14 @@ def _choose(goal: Goal, candidates: Sequence[Candidate]) -> Candidate | None:
     return max(allowed, key=scores[goal], default=None)
 
 
-def _reason(goal: Goal, choice: Candidate | None) -> str:
-    if choice is None:
+def _none(candidates: Sequence[Candidate]) -> str:
+    if not candidates:
         return "no measured method keeps within the bounds and passes its gate"
+    names = ", ".join(c.name for c in candidates)
+    return f"only methods that make another sample are left ({names}); --goal preview takes them"
+
+
+def _reason(goal: Goal, choice: Candidate) -> str:
     why = {
         "latency": "the fastest that keeps the reference's sample",
         "preview": "the fastest of all, whatever video it makes",

@@ -79,6 +79,13 @@ def test_nothing_left_is_said():
     assert "no measured method" in render(advice)
 
 
+def test_other_samples_alone_are_said_to_be_for_a_preview():
+    advice = advise([OTHER], "latency")
+    assert advice.choice is None
+    assert [one.name for one in advice.front] == ["other"]
+    assert "another sample are left (other); --goal preview takes them" in advice.reason
+
+
 def test_the_reference_keeps_every_bound_of_distance():
     own = replace(
         record({"lpips": None, "psnr": None, "speedup": 1.0}), case="reference@128x128x14-s25"
