@@ -10,13 +10,12 @@ from accel.arguments import settle
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import method_of, parse
-from accel.methods.fewer_steps import FewerSteps
 from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.models.images import load_image, pictures
 from accel.plugin import gpu_count
 from accel.runner import reference_of
-from accel.standard import standard
+from accel.standard import REMEDY, standard, unshipped
 from accel.vram import check_cap
 
 __all__ = ["REQUEST_OPTIONS", "case_of", "cases_of", "request_of"]
@@ -52,9 +51,7 @@ def cases_of(options: Namespace) -> Sequence[Case]:
     if options.methods:
         methods = [parse(text) for text in options.methods]
     else:
-        on_gpu = options.device != "cpu" and gpu_count() > 0
-        texts = standard(options.model, options.weights, on_gpu)
-        methods = [m for m in map(parse, texts) if _fits(m, request)]
+        methods = _standard(options, request)
     if (cap := options.vram_cap) is not None:
         methods = [Reference(), *methods]
     cases = [Case(options.model, options.weights, request, m, options.path, cap) for m in methods]
@@ -112,9 +109,21 @@ def _check_inputs(request: Request, weights: str) -> None:
         )
 
 
-def _fits(method: Method, request: Request) -> bool:
-    """Whether fewer steps are fewer than the request's; every other method fits."""
-    return not isinstance(method, FewerSteps) or method.steps < request.steps
+def _standard(options: Namespace, request: Request) -> list[Method]:
+    """The standard methods that fit the request; what is left out is printed with its reason."""
+    where = options.model, options.weights, options.device != "cpu" and gpu_count() > 0
+    methods = {text: parse(text) for text in standard(*where)}
+    unfit: dict[str, list[str]] = {}
+    for text, method in methods.items():
+        if reason := method.unfit(request):
+            unfit.setdefault(reason, []).append(text)
+    if unfit:
+        parts = (f"{', '.join(texts)} ({reason})" for reason, texts in unfit.items())
+        print(f"left out, for they do not fit the request: {', '.join(parts)}")
+    if filed := unshipped(*where):
+        remedy = REMEDY[options.weights]
+        print(f"left out, for their weights are not shipped: {', '.join(filed)}; {remedy}")
+    return [method for method in methods.values() if not method.unfit(request)]
 
 
 def _size(text: str) -> dict[str, int]:

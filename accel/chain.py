@@ -99,6 +99,13 @@ class Chain(Method):
     def weight_files(self, weights: Weights) -> dict[str, Path]:
         return {name: path for m in self.methods for name, path in m.weight_files(weights).items()}
 
+    def unfit(self, request: Request) -> str | None:
+        for method in self.methods:
+            if reason := method.unfit(request):
+                return reason
+            request = method.requested(request)
+        return None
+
     def refuses(self, pipeline: Pipeline) -> str | None:
         """The first reason of a part, asked about the pipeline as the parts before it leave it."""
         walked = self._walked(pipeline)

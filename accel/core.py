@@ -164,19 +164,20 @@ class Method(ABC):
         return ()
 
     def may_fail(self, weights: Weights) -> tuple[Status, ...]:
-        """Verdicts on its quality that were published of it with such weights.
-
-        One of them is then "as expected"; anything else is judged as ever.
-        """
+        """Published verdicts on its quality with such weights: "as expected", others as ever."""
         return ()
 
     def weight_files(self, weights: Weights) -> dict[str, Path]:
         """Files that it takes parameters from, by name; their checksums go into the record."""
         return {}
 
+    def unfit(self, request: Request) -> str | None:
+        """Why such a request cannot be accelerated so, or None: what is known without weights."""
+        return None
+
     def refuses(self, pipeline: Pipeline) -> str | None:
         """Why this pipeline cannot be accelerated so, or None."""
-        return None
+        return self.unfit(pipeline.request)
 
     def expected(self, pipeline: Pipeline) -> Counters:
         """The counters that differ from an unedited pipeline's, told before `apply`.

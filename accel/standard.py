@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CHAINS", "TABLE_1", "standard"]
+__all__ = ["CHAINS", "REMEDY", "TABLE_1", "standard", "unshipped"]
 
 QUICK = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
 """M0, M1 and M3: what runs anywhere, in minutes."""
@@ -26,17 +26,32 @@ CHAINS = (
 FILED = {"pretrained": ("distilled", "lcm", "tiny_vae"), "mini": ("tiny_vae",), "untrained": ()}
 """Methods whose weights are not shipped, by the pipeline's; `lcm:weights=FILE` names one's own."""
 
+REMEDY = {
+    "pretrained": "get their files, and name them by --methods, as in "
+    "distilled:weights=AnimateLCM-SVD-xt.safetensors, "
+    "lcm:4,weights=AnimateLCM-SVD-xt.safetensors and tiny_vae:weights=taesdv.pth",
+    "mini": "`python -m accel.zoo.train_tiny_vae` distils a decoder; then name them by --methods",
+}
+"""How to measure what is FILED all the same."""
+
 
 def standard(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
     """Methods by text: Table 1 and the chains of svd-xt, a quick choice of other models.
 
     Compilation is left to GPUs, and what is FILED to those who have the file.
     """
-    chosen = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
-    filed = FILED[weights]
-    return tuple(
-        text
-        for text in chosen
-        if (on_gpu or "torch_compile" not in text)
-        and not any(part.startswith(filed) for part in text.split("+"))
-    )
+    return tuple(text for text in _chosen(model, on_gpu) if not _is_filed(text, weights))
+
+
+def unshipped(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
+    """What `standard` leaves out because its weights are FILED."""
+    return tuple(text for text in _chosen(model, on_gpu) if _is_filed(text, weights))
+
+
+def _chosen(model: str, on_gpu: bool) -> tuple[str, ...]:
+    found = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
+    return tuple(text for text in found if on_gpu or "torch_compile" not in text)
+
+
+def _is_filed(text: str, weights: str) -> bool:
+    return any(part.startswith(FILED[weights]) for part in text.split("+"))

@@ -62,10 +62,10 @@ class FewerSteps(Method):
         """In a published comparison SVD stood still at 4 steps (Hauryk 2026, M3); mini moves."""
         return ("collapsed",) if weights == "pretrained" and self.steps <= 4 else ()
 
-    def refuses(self, pipeline: Pipeline) -> str | None:
-        if self.steps < pipeline.request.steps:
+    def unfit(self, request: Request) -> str | None:
+        if self.steps < request.steps:
             return None
-        return f"{self.steps} steps are not fewer than the request's {pipeline.request.steps}"
+        return f"{self.steps} steps are not fewer than the request's {request.steps}"
 
     def expected(self, pipeline: Pipeline) -> Counters:
         return {"denoiser_calls": self.steps}

@@ -67,8 +67,7 @@ class GuidanceInterval(Method):
         calls = guided + UNGUIDED * (request.steps - guided)
         return (speed(request, calls), *nearness(15))
 
-    def refuses(self, pipeline: Pipeline) -> str | None:
-        request = pipeline.request
+    def unfit(self, request: Request) -> str | None:
         if request.max_guidance <= 1:
             return f"max_guidance {request.max_guidance} guides no step; ask for more than 1"
         guided = sum(self.guided(request.steps))

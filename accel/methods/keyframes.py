@@ -69,9 +69,9 @@ class Keyframes(Method):
         floor = SPEEDUP.get(self.keys) if request.frames == 25 else None
         return (Claim("speedup", at_least=floor),) if floor else ()
 
-    def refuses(self, pipeline: Pipeline) -> str | None:
-        frames = pipeline.request.frames
-        if pipeline.request.latents_only:
+    def unfit(self, request: Request) -> str | None:
+        frames = request.frames
+        if request.latents_only:
             return "latents cannot be interpolated; ask for frames"
         if self.keys < frames and (frames - 1) % (self.keys - 1) == 0:
             return None

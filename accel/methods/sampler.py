@@ -87,6 +87,14 @@ class Sampler(Method):
         alike = self.steps if self.kind == "ays" else (self.steps + 1) // 2
         return (speed(request, self.calls), *nearness(alike))
 
+    def unfit(self, request: Request) -> str | None:
+        if self.calls < request.steps:
+            return None
+        return (
+            f"{self.steps} steps take {self.calls} denoiser calls, no fewer than the request's "
+            f"{request.steps}; give fewer steps, or the request more"
+        )
+
     def refuses(self, pipeline: Pipeline) -> str | None:
         scheduler = pipeline.diffusers.scheduler
         found = {**scheduler.config, "scheduler": type(scheduler).__name__}
@@ -98,12 +106,7 @@ class Sampler(Method):
                 f"sampler:{self.kind} with {self.steps} steps ruins the video on this sigma range; "
                 f"give at least {least}, or ays"
             )
-        if self.calls < pipeline.request.steps:
-            return None
-        return (
-            f"{self.steps} steps take {self.calls} denoiser calls, no fewer than the request's "
-            f"{pipeline.request.steps}; give fewer steps, or the request more"
-        )
+        return self.unfit(pipeline.request)
 
     def expected(self, pipeline: Pipeline) -> Counters:
         return {"denoiser_calls": self.calls, "sampler_calls": self.calls}
