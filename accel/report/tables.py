@@ -65,6 +65,7 @@ class Line(NamedTuple):
 LINES = (
     Line("denoiser_calls", "Denoiser calls", "", ".0f"),
     Line("seconds", "Time", "s", ".2f"),
+    Line("seconds.interpolate", "Interpolation", "s"),
     Line("s_per_frame", "s/frame", "s"),
     Line("fps", "FPS", "frames/s"),
     Line("speedup", "Speed-up vs M0", "x", ".2f"),
@@ -73,6 +74,7 @@ LINES = (
     Line("memory.peak.process_mib", "Peak VRAM process", "MiB", ".0f", delta=True),
     Line("memory.denoise.allocated_mib", "Denoise VRAM allocated", "MiB", ".0f", delta=True),
     Line("memory.decode.allocated_mib", "Decode VRAM allocated", "MiB", ".0f", delta=True),
+    Line("memory.interpolate.allocated_mib", "Interpolation VRAM allocated", "MiB", ".0f"),
     Line("memory.peak.rss_mib", "Peak RSS", "MiB", ".0f", delta=True),
     Line("temperature_c", "Peak GPU temperature", "°C", ".0f", delta=True),
     Line("inputs", "Inputs", "", ".0f"),

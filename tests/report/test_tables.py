@@ -124,6 +124,15 @@ def test_rows_that_no_case_has_are_left_out():
     assert not any("RSS" in label or "process" in label or "Verdict" in label for label in labels)
 
 
+def test_interpolation_has_rows_where_somebody_interpolates():
+    made = {"seconds.interpolate": 0.4812, "memory.interpolate.allocated_mib": 2210.4}
+    shown = table([RECORDS[0], record("keyframes", M1 | made)])
+    assert row(shown, "Interpolation, s") == (ABSENT, "0.481")
+    assert row(shown, "Interpolation VRAM allocated, MiB") == (ABSENT, "2210")
+    assert "| Interpolation, s " in markdown(shown)
+    assert not any("Interpolation" in line[0] for line in table(RECORDS).rows)
+
+
 def test_a_failed_case_keeps_its_column_and_gets_a_footnote():
     shown = table(RECORDS, VERDICTS, FAILURES)
     assert shown.headings[-1] == "M2 torch_compile ¹"
