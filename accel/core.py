@@ -72,8 +72,7 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
-            size = getattr(self, name)
-            if size % 8 or not 8 <= size <= LARGEST:
+            if (size := getattr(self, name)) % 8 or not 8 <= size <= LARGEST:
                 low = min(max(8, size // 8 * 8), LARGEST - 8)
                 text = f"{name} {size} is not a multiple of 8 up to {LARGEST}"
                 raise InvalidRequestError(f"{text}; try {low} or {low + 8}")
