@@ -88,19 +88,22 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
         high=averages[-1 - cut],
         coverage=coverage,
         pairs=len(values),
-        detectable=minimum_detectable_effect(values),
+        detectable=minimum_detectable_effect(values, coverage),
     )
 
 
-def minimum_detectable_effect(values: Sequence[float]) -> float:
-    """The log ratio that these pairs would tell from 0: 3.3 * 1.25 * sd / sqrt(n).
+def minimum_detectable_effect(values: Sequence[float], coverage: float) -> float:
+    """The log ratio whose interval of that coverage would leave out 0 in 95 % of such runs.
 
-    3.3 standard errors give 95 % power at the 95 % level; 1.25 is what robustness costs over the
-    mean. A single pair has no spread to judge by: infinite.
+    Student's quantiles of both, in standard errors, times 1.15: what ranks cost over the mean in
+    few pairs (simulated). A single pair has no spread to judge by: infinite.
     """
+    from scipy.stats import t
+
     if len(values) < 2:
         return inf
-    return 3.3 * 1.25 * stdev(values) / sqrt(len(values))
+    ends = sum(float(t.ppf(p, len(values) - 1)) for p in ((1 + coverage) / 2, 0.95))
+    return 1.15 * ends * stdev(values) / sqrt(len(values))
 
 
 def block_interval(

@@ -1,5 +1,7 @@
 from itertools import product
 from math import exp, inf, isclose, log
+from random import Random
+from statistics import stdev
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from accel.errors import InvalidRequestError
+from accel.sequential import CONFIDENCE
 from accel.stats import (
     block_interval,
     estimate,
@@ -107,16 +110,21 @@ def test_the_unit_of_time_does_not_matter(pairs, scale):
     assert speedup(scaled) == pytest.approx(speedup(pairs), rel=1e-9)
 
 
-def test_the_minimum_detectable_effect_is_the_formula():
-    values = [0.01, -0.01] * 8
-    assert minimum_detectable_effect(values) == pytest.approx(
-        3.3 * 1.25 * np.std(values, ddof=1) / 4
-    )
-    assert estimate(values).detectable == minimum_detectable_effect(values)
+@pytest.mark.parametrize(
+    ("pairs", "confidence"), [(6, 0.95), (10, 0.95), (10, CONFIDENCE), (20, CONFIDENCE)]
+)
+def test_the_minimum_detectable_effect_is_detected(pairs, confidence):
+    """Of known noise: at that effect the interval leaves out 0 in about 95 of 100 runs."""
+    draws = Random(0)
+    runs = [[draws.gauss() for _ in range(pairs)] for _ in range(400)]
+    unit = [value / stdev(runs[0]) for value in runs[0]]
+    effect = estimate(unit, confidence).detectable
+    found = sum(estimate([effect + x for x in run], confidence).low > 0 for run in runs)
+    assert 0.92 <= found / len(runs) <= 0.99
 
 
 def test_one_pair_detects_nothing():
-    assert minimum_detectable_effect([0.3]) == inf
+    assert minimum_detectable_effect([0.3], 0.5) == inf
 
 
 def test_log_ratios_are_positive_for_a_faster_candidate():

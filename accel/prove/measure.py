@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from accel.core import Case, Record
 from accel.errors import CaseError, NoEffectError
@@ -10,9 +11,18 @@ from accel.launch import Options
 from accel.prove import DEFECTS
 from accel.prove.healthy import Unedited
 from accel.prove.proof import Evidence
-from accel.runner import Bench
+from accel.runs import RunFolder
 
-__all__ = ["measure", "pairs_on"]
+__all__ = ["Measures", "measure", "pairs_on"]
+
+
+class Measures(Protocol):
+    """A Bench, or whoever has the records of one."""
+
+    @property
+    def folder(self) -> RunFolder: ...
+
+    def measure(self, case: Case) -> Record: ...
 
 
 def pairs_on(device: str | None, gpus: int) -> int:
@@ -20,7 +30,7 @@ def pairs_on(device: str | None, gpus: int) -> int:
     return 1 if device == "cpu" or not gpus else Options.pairs
 
 
-def measure(bench: Bench, case: Case, repeats: int) -> Evidence:
+def measure(bench: Measures, case: Case, repeats: int) -> Evidence:
     """case: the request and the weights; its method does not count. repeats: of the healthy case.
 
     Raises the AccelError of a healthy case: without it there is nothing to compare with.
@@ -42,7 +52,7 @@ def measure(bench: Bench, case: Case, repeats: int) -> Evidence:
     )
 
 
-def _outcome(bench: Bench, case: Case) -> Record | CaseError:
+def _outcome(bench: Measures, case: Case) -> Record | CaseError:
     """One without an effect is kept in the folder, as records are: it would be so again."""
     start = f"{NoEffectError.__name__}: "
     if (kept := bench.folder.failures().get(case.id, "")).startswith(start):

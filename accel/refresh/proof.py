@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accel.cases import case_of
@@ -15,6 +15,7 @@ from accel.models.images import inputs
 from accel.prove.measure import measure, pairs_on
 from accel.prove.proof import Evidence, exit_code, healthy, rows
 from accel.refresh.calibration import widths
+from accel.resumed import hardware_here
 from accel.runner import Bench
 from accel.runs import RunFolder
 
@@ -30,7 +31,7 @@ def prove(records: Sequence[Record], folder: Path, progress: Progress) -> None:
     """Refuse calibrated records under whose limits a planted defect is not caught.
 
     Measured into `folder`/<group>, once for each request; what lies there is not measured again.
-    Raises RefusedError, also where the records' hardware is not here.
+    Raises RefusedError, also where neither the records' hardware nor all that it measured is here.
     """
     found: dict[Case, Evidence] = {}
     for record in records:
@@ -70,14 +71,27 @@ def _healthy_case(record: Record) -> Case:
     return replace(case, method=Reference(), request=inputs(case.request)[0], vram_cap=None)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What a run on other hardware left in a folder."""
+
+    folder: RunFolder
+
+    def measure(self, case: Case) -> Record:
+        if found := self.folder.record(case):
+            return found
+        raise InvalidRequestError(f"{self.folder.path} holds no {case.id}")
+
+
 def _measured(case: Case, record: Record, folder: RunFolder, progress: Progress) -> Evidence:
     device = "cpu" if record.hardware == "cpu" else "cuda"
     asked = record.run.get("options", {})
     clip, blocks = asked.get("clip", Options.clip), asked.get("blocks", Options.blocks)
     options = Options(pairs_on(device, 1), blocks, device, clip)
+    is_here = hardware_here(device) in (None, record.hardware)
     try:
         with Bench(folder, options, progress) as bench:
-            evidence = measure(bench, case, repeats=0)
+            evidence = measure(bench if is_here else _Kept(folder), case, repeats=0)
     except InvalidRequestError as error:
         raise RefusedError(
             f"{record.case}: its limits are wider than the table's, and the planted defects could "

@@ -102,6 +102,18 @@ def test_without_the_hardware_it_says_where_to_prove(monkeypatch, tmp_path):
         prove([wide(speedup=0.045)], tmp_path, print)
 
 
+def test_without_the_hardware_what_it_left_in_the_folder_is_read(monkeypatch, tmp_path):
+    def measured(bench, case, repeats):
+        with pytest.raises(InvalidRequestError, match=f"svd.pretrained holds no {case.id}"):
+            bench.measure(case)
+        bench.folder.write(case, wide())
+        assert bench.measure(case).hardware == "nvidia-h200"
+        return slower()
+
+    monkeypatch.setattr(proof, "measure", measured)
+    prove([wide(speedup=0.045)], tmp_path, print)
+
+
 class Failing:
     """Stands for a Bench whose case is refused, and for its folder."""
 
