@@ -250,7 +250,7 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--timing",
         action="store_true",
         help="on a GPU, and nothing else: how often M0 against M0 passes, and 5 %% of sleep is "
-        "regressed; of 512x512, 14 frames, 4 steps, if nothing else is asked for; keeps no records",
+        "regressed; of 512x512, 14 frames, 4 steps, if nothing else is asked for; it resumes, too",
     )
     requested(command)
 
