@@ -106,11 +106,8 @@ def accept(found: Measured, folder: Path, options: Namespace) -> Mapping[str, st
     changes = [_with_reason(change, options.reason) for change in changes]
     for change in changes:
         print("\n".join(render(change)))
-    if changes:  # before what the machine that has measured cannot give: git, or a reason
+    if changes:  # before what a machine that measures may not give: git, or a reason
         _prove([change.new for change in changes if is_widened(change.new)], folder)
-    for batch in found.batches:
-        for repeat in batch:
-            check_clean(repeat)
     _check_reasons(changes, options.reason)
     records = [_signed(provenance(change.new), options.typed) for change in changes]
     for path in baselines.write_all(records, options.baselines):
@@ -131,6 +128,7 @@ def _unfit(repeats: Sequence[Record]) -> str:
 
 def _change(repeats: Sequence[Record], root: Path) -> Change:
     for repeat in repeats:
+        check_clean(repeat)
         check_machine(repeat, judge_of(repeat, method_of(repeat), None))
     check_batch(repeats)
     new = calibrate(repeats)
