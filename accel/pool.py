@@ -130,9 +130,13 @@ class Worker:
 
     def close(self) -> None:
         """End the process; it holds nothing that is worth waiting for."""
+        self._end()
+        self._pipe.close()
+
+    def _end(self) -> None:
+        """Until it is reaped it would count as alive."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
 
     def _ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         try:
@@ -142,15 +146,15 @@ class Worker:
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, ConnectionError):
             self._died(verb)
-        except BaseException:  # Ctrl-C, or a test's timeout: it owes an answer, and asks none again
-            self._process.kill()
+        except BaseException:  # Ctrl-C, or a test's timeout: it still owes an answer
+            self._end()
             raise
         if "error" in answer:
             raise _error(answer["error"])
         return dict(answer["ok"])
 
     def _timed_out(self, verb: str) -> NoReturn:
-        self._process.kill()
+        self._end()
         raise WorkerTimeoutError(
             f"the worker gave no answer to {verb!r} in {self.timeout:g} s and was killed; if it "
             f"was at work, and did not hang, give --timeout more; {self._log_tail()}"

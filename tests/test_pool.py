@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-from accel.pool import PRELOADED
+import pytest
+
+from accel.pool import PRELOADED, Worker
 
 SPY = """
 import importlib, sys, torch
@@ -29,3 +31,20 @@ def test_what_is_imported_before_the_fork_starts_no_cuda():
 
 def test_torchao_would_start_it():
     assert "CUDA was started" in imported("torchao").stderr
+
+
+def test_an_interrupted_question_ends_the_worker(tmp_path, monkeypatch):
+    """Its answer would else be taken for that of the next question."""
+
+    class Interrupted:
+        def __init__(self, pipe):
+            self.send_bytes, self.close = pipe.send_bytes, pipe.close
+
+        def poll(self, timeout):
+            raise KeyboardInterrupt
+
+    with Worker(tmp_path / "log", 60.0, "cpu") as worker:
+        monkeypatch.setattr(worker, "_pipe", Interrupted(worker._pipe))
+        with pytest.raises(KeyboardInterrupt):
+            worker.warm()
+        assert not worker.alive
