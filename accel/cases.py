@@ -13,6 +13,7 @@ from accel.methods import method_of, parse
 from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.models.images import load_image, pictures
+from accel.models.layout import MINI, check_size, multiple_of
 from accel.plugin import gpu_count
 from accel.runner import reference_of
 from accel.standard import REMEDY, standard, unshipped
@@ -30,12 +31,19 @@ A_DAY = 86400
 
 
 def request_of(options: Namespace) -> Request:
-    """The model's own request, with what the options change of it."""
+    """The model's own request, with what the options change of it.
+
+    Raises InvalidRequestError for a size that the mini models cannot halve; others tell it when
+    they are loaded.
+    """
     given = vars(options)
     changes = {n: given[n] for n in REQUEST_OPTIONS if given[n] is not None}
     if options.size:
         changes |= _size(options.size)
-    return default_request(options.model, options.weights, **changes)
+    request = default_request(options.model, options.weights, **changes)
+    if options.weights == "mini":
+        check_size(request, multiple_of(MINI))
+    return request
 
 
 def cases_of(options: Namespace) -> Sequence[Case]:

@@ -25,7 +25,6 @@ from accel.launch import Options
 from accel.methods import METHODS, method_of
 from accel.models import MODELS, WEIGHTS
 from accel.models.images import image_array, inputs, photo_names
-from accel.models.layout import MINI, check_size, multiple_of
 from accel.resumed import check_hardware, check_weights, hardware_here
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
@@ -62,7 +61,7 @@ def list(options: Namespace) -> int:
 
 def bench(options: Namespace) -> int:
     """`accel bench`: measure, then table, contact sheet and videos; 1 if a case failed."""
-    cases = _cases(options)
+    cases = cases_of(options)
     for case in cases:
         _check_baselines(case, options.baselines)
     folder = RunFolder(options.out or default_folder(cases[0].group))
@@ -86,7 +85,7 @@ def refresh(options: Namespace) -> int:
         _check_nothing_asked(options, "--from takes records as they are")
         folder, found = options.source, refreshing.taken(options.source, options.model)
     else:
-        cases = _cases(options)
+        cases = cases_of(options)
         check_tree()
         folder = options.out or default_folder(cases[0].group)
         options.repeats = options.repeats or refreshing.REPEATS
@@ -129,7 +128,7 @@ def _compare_installations(options: Namespace) -> int:
         )
     refuse(options, ["baselines"], "the head is compared with the base")
     options.model = str(options.run)
-    cases = _cases(options)
+    cases = cases_of(options)
     out = (options.out or default_folder(f"{cases[0].group}-compare")).absolute()  # workers move
     base, head = (installation(text, out / "checkouts") for text in (options.base, options.head))
     settings = _settings(options)
@@ -186,14 +185,6 @@ def doctor(options: Namespace) -> int:
     from accel.doctor import examine
 
     return examine(options.pretrained, console)
-
-
-def _cases(options: Namespace) -> Sequence[Case]:
-    """The cases asked for, of a size that the mini models can take; others tell it when loaded."""
-    cases = cases_of(options)
-    if cases[0].weights == "mini":
-        check_size(cases[0].request, multiple_of(MINI))
-    return cases
 
 
 def _check_nothing_asked(options: Namespace, why: str) -> None:

@@ -23,8 +23,8 @@ CONFIDENCE = 0.90
 """Of the interval: 5 % at each end."""
 
 POWER = 10.8
-"""(1.645 + 1.645)^2: times (deviation / room)^2, the images that decide in 95 % of all cases, where
-room is what lies between the mean and the margin, or a tenth of the margin where that is less."""
+"""(1.645 + 1.645)^2: times (deviation / room)^2, the images that decide in 90 to 95 of 100 cases.
+room: what lies between the mean and the margin, or a tenth of the margin where that is less."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ __all__ = [
     "Estimate",
     "block_interval",
     "estimate",
-    "hodges_lehmann",
     "log_ratios",
     "minimum_detectable_effect",
     "walsh_averages",
@@ -61,29 +60,24 @@ def walsh_averages(values: Sequence[float]) -> list[float]:
     return sorted((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
 
 
-def hodges_lehmann(values: Sequence[float]) -> float:
-    """The median of the Walsh averages: nearly as sharp as the mean, and outliers move it little.
-
-    Source: Hodges and Lehmann, Estimates of Location Based on Rank Tests, 1963.
-    """
-    return median(walsh_averages(values))
-
-
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """Estimate and exact signed-rank interval of at least one log ratio.
+    """Hodges-Lehmann estimate and exact signed-rank interval of at least one log ratio.
+
+    The median of the Walsh averages is nearly as sharp as the mean, and outliers move it little.
 
     The interval lies between two Walsh averages: the narrowest that covers `confidence`, or all
     of them where too few pairs allow no such interval; `coverage` says what it truly covers.
 
     Raises InvalidRequestError without values, or with one that is not finite.
-    Source: Hollander and Wolfe, Nonparametric Statistical Methods, chapter 3.
+    Source: Hodges and Lehmann 1963; Hollander and Wolfe, Nonparametric Statistical Methods,
+    chapter 3.
     """
     if not values or not all(map(isfinite, values)):
         raise InvalidRequestError(f"log ratios {list(values)}: give at least one, all finite")
     averages = walsh_averages(values)
     cut, coverage = _cut(len(values), confidence)
     return Estimate(
-        value=hodges_lehmann(values),
+        value=median(averages),
         low=averages[cut],
         high=averages[-1 - cut],
         coverage=coverage,
