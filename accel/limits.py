@@ -94,7 +94,7 @@ compiled mini anew reserved 336 MiB, one that found its graphs in inductor's cac
 
 The speed-up's 0.03 leaves a slowdown of 5 % (0.049) an interval of 0.018 on either side, which ten
 blocks keep to, and is far above the 0.005 by which healthy full-size speed-ups differed between two
-runs.
+runs on an idle host. (Beside a busy one it was up to 0.016, before workers took four CPU threads.)
 """
 
 EXACT = Claim("psnr", at_least=50.0)
