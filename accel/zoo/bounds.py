@@ -2,8 +2,8 @@
 
 **Standard deviations** are those of paired differences: of a healthy method, over the inputs, of
 its score minus the reference's for the same input and seed. The scores themselves differ between
-scenes far more than any method changes them, so that their spread would hide a ruin; and a standard
-error shrinks with the number of inputs, so that with enough of them every difference would lie
+scenes by more than healthy methods change them, and that spread would hide what a method does; a
+standard error shrinks with the number of inputs, so that with enough of them any difference is
 outside. How far a method is from a healthy one is the distance of their mean differences, in that
 one's deviations; from all healthy ones, that of the nearest. Healthy is what does not declare that
 its quality must or may fail; the reference itself has no differences.
