@@ -15,6 +15,14 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("tiny"), shard="200KB")
 
 
+@pytest.fixture(scope="session")
+def shallow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random pipeline whose UNet has one level: half as long to compile."""
+    from tests.tiny import SHALLOW_UNET, save_tiny
+
+    return save_tiny(tmp_path_factory.mktemp("shallow"), unet_config=SHALLOW_UNET)
+
+
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting a worker fails the test."""

@@ -15,14 +15,13 @@ from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.examples import on_cpu
 from tests.local_worker import LocalWorker
-from tests.tiny import SHALLOW_UNET, save_tiny
 
 REQUEST = default_request("svd", "mini", width=64, height=64, frames=2, steps=2)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return str(save_tiny(tmp_path_factory.mktemp("shallow"), unet_config=SHALLOW_UNET))
+def weights(shallow_folder):
+    return str(shallow_folder)
 
 
 @pytest.fixture
