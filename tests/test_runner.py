@@ -24,6 +24,7 @@ from accel.launch import Options
 from accel.methods import parse
 from accel.methods.reference import Reference
 from accel.models import default_request
+from accel.pool import Worker
 from accel.prove import costs, videos
 from accel.runner import Bench, reference_of
 from accel.runs import RunFolder
@@ -189,11 +190,19 @@ def test_a_failing_worker_fails_its_case_alone(bench, case_of, kind, error, mess
         bench.measure(cases[0])
 
 
-def test_a_hung_worker_is_killed(tmp_path, case_of):
-    options = Options(pairs=1, device="cpu", timeout=25)
+def test_a_hung_worker_is_killed(tmp_path, case_of, monkeypatch):
+    """Loading may take long, and the edit that hangs may not."""
+
+    class Impatient(Worker):
+        def apply(self, method):
+            self.timeout = 1 if isinstance(method, Planted) else self.timeout
+            return super().apply(method)
+
+    monkeypatch.setattr("accel.launch.Worker", Impatient)
+    options = Options(pairs=1, device="cpu", timeout=120)
     with (
         Bench(RunFolder(tmp_path), options, lambda text: None) as bench,
-        pytest.raises(WorkerTimeoutError, match=r"no answer to 'apply' in 25 s and was killed"),
+        pytest.raises(WorkerTimeoutError, match=r"no answer to 'apply' in 1 s and was killed"),
     ):
         bench.measure(case_of(Planted("hung")))
 
