@@ -30,8 +30,11 @@ PROTOCOL = 4
 LOG_TAIL = 2000
 """Characters of the worker's log that a death or a time-out quotes."""
 
-PRELOADED = ["torch", "torch._dynamo", "torchvision", "transformers"]
-"""What takes long to import, and starts no CUDA by being imported, as torchao does."""
+PRELOADED = [
+    *("torch", "torch._dynamo", "torchvision", "scipy.stats"),
+    *("transformers", "transformers.models.auto", "transformers.core_model_loading"),
+]
+"""What takes long to import, and starts no CUDA by being imported, as torchao and diffusers do."""
 
 
 @cache
