@@ -28,9 +28,10 @@ UNDECIDED = ("missing", "incomparable", "inconclusive")
 class Gate:
     """Cases are measured into `folder` (one that was measured there is not measured again).
 
-    On a CPU one generation of each side is enough: seconds are not judged there, and quality,
-    counters and memory do not vary. baselines: folder that accepted records lie in. part: as of a
-    RunFolder. cold: measure the cold start of methods that compile, too.
+    On a CPU one generation of each side is enough, and one of M0 for all methods: seconds are not
+    judged there, and quality, counters and memory do not vary. baselines: folder that accepted
+    records lie in. part: as of a RunFolder. cold: measure the cold start of methods that compile,
+    too.
 
     asked: kind ("cpu" or "gpu"), group and id of every case that was asked for. hardware: kind and
     name of what was measured on.
@@ -116,8 +117,9 @@ class Gate:
         for other in self._benches.keys() - {key}:
             self._benches[other].close()
         if key not in self._benches:
-            often = (1, 0) if device == "cpu" else (self.pairs, self.blocks)
-            options = Options(*often, device=device, cold=self.cold)
+            timed = device != "cpu"
+            often = (self.pairs, self.blocks) if timed else (1, 0)
+            options = Options(*often, device=device, cold=self.cold, timed=timed)
             self._benches[key] = Bench(self._folder(device, case.path), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)

@@ -31,7 +31,8 @@ class Options:
     than MIN_PAIRS; beside more pairs they are checked against those. device: "cpu", or None for a
     GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
     worker (a compilation takes minutes). cold: measure the cold start of methods that compile,
-    too (accel.cold_start). Pairs, blocks and clip go into the record.
+    too (accel.cold_start). timed: whether seconds are judged; where they are not, a reference that
+    has generated does not again beside each candidate. Pairs, blocks and clip go into the record.
     """
 
     pairs: int = 3
@@ -40,11 +41,17 @@ class Options:
     clip: str = "mini"
     timeout: float = 900.0
     cold: bool = False
+    timed: bool = True
 
     @property
     def blocks_tell(self) -> bool:
         """Whether the speed-up is that of the blocks: so few generations have no interval."""
         return self.blocks > 0 and self.pairs < MIN_PAIRS
+
+    @property
+    def once(self) -> bool:
+        """Whether the reference generates for all candidates at once: no pair tells a speed-up."""
+        return self.blocks_tell or not self.timed
 
     @property
     def lasting(self) -> dict[str, Any]:
@@ -122,12 +129,12 @@ def take_turns(one: tuple[Launcher, Side], other: tuple[Launcher, Side]) -> list
     """Both sides generate in pairs, then make single calls in blocks, then the further inputs.
 
     The other is the candidate; the two launchers have the same options. The blocks are returned,
-    the rest is kept in the sides. Where blocks tell the speed-up, a reference that has generated
+    the rest is kept in the sides. Where no pair tells the speed-up, a reference that has generated
     does not again: of its generations memory, scores and what is between the calls are taken.
     """
     (launcher, reference), (_, candidate) = one, other
     case, options = candidate.case, launcher.options
-    done = options.blocks_tell and len(reference.samples) >= options.pairs
+    done = options.once and len(reference.samples) >= options.pairs
     for pair in range(options.pairs):
         for starter, side in (one, other) if pair % 2 == 0 else (other, one):
             if side is candidate or not done:

@@ -85,7 +85,7 @@ class Bench:
         further = len(inputs_of(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
         each = 3 + options.pairs + bool(options.blocks) + further
-        beside = 1 if options.blocks_tell else max(1, candidates)
+        beside = 1 if options.once else max(1, candidates)
         starts = sum(_compiles(case.method) for case in pending) if options.cold else 0
         cold = COLD_STEPS * starts
         return candidates * each + beside * options.pairs + further + 3 + cold

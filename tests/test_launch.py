@@ -24,8 +24,8 @@ def run(tmp_path, tiny_folder, monkeypatch):
     cases = [Case("svd", "pretrained", request, method, str(tiny_folder)) for method in methods]
     cases.append(reference_of(cases[0]))
 
-    def run(pairs):
-        options, steps = Options(pairs, BLOCKS, "cpu"), []
+    def run(pairs, blocks=BLOCKS, timed=True):
+        options, steps = Options(pairs, blocks, "cpu", timed=timed), []
         with Bench(RunFolder(tmp_path), options, steps.append) as bench:
             total = Bench.steps(cases, bench.folder, options)
             found = bench.run(cases)
@@ -40,6 +40,12 @@ def test_where_blocks_tell_the_reference_generates_once(run):
     assert one.samples["reference"] == other.samples["reference"] == alone.samples["candidate"]
     assert one.metrics["speedup_pairs"] == BLOCKS
     assert len(alone.samples["candidate"]) == 1
+
+
+def test_where_time_is_not_judged_the_reference_generates_once(run):
+    one, other, alone = run(pairs=2, blocks=0, timed=False)
+    assert one.samples["reference"] == other.samples["reference"] == alone.samples["candidate"]
+    assert len(alone.samples["candidate"]) == 2
 
 
 def test_enough_pairs_take_turns_and_the_blocks_are_checked_against_them(run):

@@ -12,11 +12,10 @@ from rich.table import Table
 from accel.cases import check_place, request_of
 from accel.core import Case
 from accel.errors import InvalidRequestError
-from accel.launch import Options
 from accel.methods.reference import Reference
 from accel.plugin import gpu_count
 from accel.prove import DEFECTS, timing
-from accel.prove.measure import measure, pairs_on
+from accel.prove.measure import measure, options_on
 from accel.prove.proof import Evidence, Row, alarms, exact_interval, exit_code, healthy, rows
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
@@ -40,8 +39,7 @@ def prove(options: Namespace) -> int:
     case = Case(options.model, options.weights, request_of(options), Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-prove"))
     print(f"run folder: {folder.path}")
-    pairs = pairs_on(options.device, gpu_count())
-    settings = Options(pairs, options.blocks, options.device)
+    settings = options_on(options.device, gpu_count(), options.blocks)
     with console.status("starting") as status:
 
         def progress(text: str) -> None:

@@ -13,7 +13,7 @@ from accel.prove.healthy import Unedited
 from accel.prove.proof import Evidence
 from accel.runs import RunFolder
 
-__all__ = ["Measures", "measure", "pairs_on"]
+__all__ = ["Measures", "measure", "options_on"]
 
 
 class Measures(Protocol):
@@ -25,9 +25,10 @@ class Measures(Protocol):
     def measure(self, case: Case) -> Record: ...
 
 
-def pairs_on(device: str | None, gpus: int) -> int:
-    """Generations of each side: on a CPU, where time is not judged, one tells everything."""
-    return 1 if device == "cpu" or not gpus else Options.pairs
+def options_on(device: str | None, gpus: int, blocks: int = 0, clip: str = Options.clip) -> Options:
+    """How a proof measures: on a CPU, where time is not judged, one generation tells everything."""
+    timed = device != "cpu" and gpus > 0
+    return Options(Options.pairs if timed else 1, blocks, device, clip, timed=timed)
 
 
 def measure(bench: Measures, case: Case, repeats: int) -> Evidence:

@@ -12,7 +12,7 @@ from accel.errors import InvalidRequestError, RefusedError
 from accel.launch import Options, Progress
 from accel.methods.reference import Reference
 from accel.models.images import inputs
-from accel.prove.measure import measure, pairs_on
+from accel.prove.measure import measure, options_on
 from accel.prove.proof import Evidence, exit_code, healthy, rows
 from accel.refresh.calibration import widths
 from accel.resumed import hardware_here
@@ -87,7 +87,7 @@ def _measured(case: Case, record: Record, folder: RunFolder, progress: Progress)
     device = "cpu" if record.hardware == "cpu" else "cuda"
     asked = record.run.get("options", {})
     clip, blocks = asked.get("clip", Options.clip), asked.get("blocks", Options.blocks)
-    options = Options(pairs_on(device, 1), blocks, device, clip)
+    options = options_on(device, 1, blocks, clip)
     is_here = hardware_here(device) in (None, record.hardware)
     try:
         with Bench(folder, options, progress) as bench:

@@ -13,7 +13,6 @@ from rich.console import Console
 from accel import claimed, collapse, limits
 from accel import gate as gating
 from accel.core import Case
-from accel.launch import Options
 from accel.limits import GATE_ZERO, LIMITS
 from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.methods.reference import Reference
@@ -21,7 +20,7 @@ from accel.metrics import sanity
 from accel.models import default_request
 from accel.prove import DEFECTS
 from accel.prove.command import show
-from accel.prove.measure import measure, pairs_on
+from accel.prove.measure import measure, options_on
 from accel.prove.proof import alarms, exit_code, healthy, rows
 from accel.refresh.proof import unproved
 from accel.runner import Bench
@@ -38,9 +37,8 @@ KINDS = get_args(get_type_hints(sanity.Defect)["kind"])
 def evidence(request, tmp_path_factory, gate):
     """Everything measured once on the device."""
     gate.close()  # one that was judged before holds the GPU
-    options = Options(pairs=pairs_on(request.param, 1), device=request.param)
     folder = RunFolder(tmp_path_factory.mktemp("prove"))
-    with Bench(folder, options, lambda text: None) as bench:
+    with Bench(folder, options_on(request.param, 1), lambda text: None) as bench:
         return measure(bench, Case("svd", "mini", REQUEST, Reference()), repeats=2)
 
 
