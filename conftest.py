@@ -6,6 +6,22 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+LONGEST = (
+    "prove/test_prove", "methods/test_pairs", "test_gates", "methods/test_contract", "test_runner",
+    "test_faults", "test_signals", "test_cold_start", "test_readme", "zoo/test_training",
+    "zoo/test_acceptance", "methods/test_guidance_interval", "test_spread",
+)  # fmt: skip
+"""Files of tests that take half a minute or more on a core, the longest first."""
+
+ROOT = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that no core ends with one while the others idle."""
+    places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    assert all(path.exists() for path in places)
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
