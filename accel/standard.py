@@ -23,14 +23,19 @@ CHAINS = (
 """The fastest combinations of them."""
 
 
-FILED = {"pretrained": ("distilled", "lcm", "tiny_vae"), "mini": ("tiny_vae",), "untrained": ()}
+FILED = {
+    "pretrained": ("distilled", "lcm", "tiny_vae"),
+    "mini": ("distilled", "lcm", "tiny_vae"),
+    "untrained": (),
+}
 """Methods whose weights are not shipped, by the pipeline's; `lcm:weights=FILE` names one's own."""
 
 REMEDY = {
     "pretrained": "get their files, and name them by --methods, as in "
     "distilled:weights=AnimateLCM-SVD-xt.safetensors, "
     "lcm:4,weights=AnimateLCM-SVD-xt.safetensors and tiny_vae:weights=taesdv.pth",
-    "mini": "`python -m accel.zoo.train_tiny_vae` distils a decoder; then name them by --methods",
+    "mini": "`python -m accel.zoo.train_lcm` distils a student, "
+    "`python -m accel.zoo.train_tiny_vae` a decoder; then name them by --methods",
 }
 """How to measure what is FILED all the same."""
 

@@ -59,7 +59,7 @@ def test_methods_that_are_named_are_not_left_out(capsys):
     ("weights", "names", "remedy"),
     [
         ("pretrained", {"distilled", "lcm:4", "tiny_vae"}, "lcm:4,weights=AnimateLCM-SVD-xt.safe"),
-        ("mini", {"tiny_vae", "lcm:4+tiny_vae"}, "`python -m accel.zoo.train_tiny_vae` distils"),
+        ("mini", {"tiny_vae", "distilled", "lcm:4"}, "`python -m accel.zoo.train_lcm` distils a"),
     ],
 )
 def test_what_wants_a_file_is_named_with_the_remedy(weights, names, remedy, capsys):

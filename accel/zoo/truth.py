@@ -100,7 +100,7 @@ def measure(options: argparse.Namespace) -> int:
     _progress(f"run folder: {run.path}")
     true = scenes(options.clips, options.frames, pictures)
     metrics.fingerprint()  # loads the networks: missing ones stop here
-    with Bench(run, Options(pairs=1, device=options.device), _progress) as bench:
+    with Bench(run, Options(pairs=1, device=options.device, timed=False), _progress) as bench:
         bench.run([*cases])
     failures = {text: run.failures()[c.id] for c, text in cases.items() if not run.record(c)}
     found = [
