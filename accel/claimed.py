@@ -1,4 +1,8 @@
-"""What is claimed: which claims bind a record, and whether it keeps them. Pure."""
+"""What is claimed: which claims bind a record, and whether it keeps them. Pure.
+
+A claim to be within a margin of the reference either way is judged as gate 0 is: of two or more
+images by the interval of the mean difference (accel.equivalence).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterable
 from math import inf, isnan
 
 from accel.core import Claim, Record
+from accel.equivalence import differences, equivalent
 from accel.limits import EXACT, NEAR, family, shown
 from accel.reading import Numbers, both, interval, is_judged, is_timed, precision
 from accel.verdict import Check, Status
@@ -37,6 +42,8 @@ def _implied(record: Record, own: tuple[Claim, ...]) -> tuple[Claim, ...]:
 def keeps(record: Record, claim: Claim) -> Check:
     """The check of one claim. What it is beyond its bound is told in bounds: 0.1 is 10 % of it."""
     metric = claim.metric
+    if (margin := _margin(claim)) and (found := differences(metric, record)):
+        return equivalent(metric, found, margin, "claimed")
     before = record.reference if claim.delta else record.metrics
 
     def compare(value: float, old: float) -> Check:
@@ -48,6 +55,13 @@ def keeps(record: Record, claim: Claim) -> Check:
         return Check(family(metric), metric, status, text, _beyond(claim, value))
 
     return both(metric, record.metrics, before, "the reference", compare)
+
+
+def _margin(claim: Claim) -> float | None:
+    """How far a quality may be from the reference's, if the claim says it alike either way."""
+    floor, ceiling = claim.at_least, claim.at_most
+    alike = floor is not None and ceiling is not None and -floor == ceiling > 0
+    return ceiling if claim.delta and alike and family(claim.metric) == "quality" else None
 
 
 def _claim_status(metrics: Numbers, claim: Claim, value: float) -> tuple[Status, str]:

@@ -15,9 +15,13 @@ from math import ceil, sqrt
 from statistics import fmean, stdev
 from typing import Literal
 
+from accel.core import Record
 from accel.errors import InvalidRequestError
+from accel.limits import family
+from accel.reading import number
+from accel.verdict import Check
 
-__all__ = ["Equivalence", "by_image", "equivalence"]
+__all__ = ["Equivalence", "by_image", "differences", "equivalence", "equivalent"]
 
 CONFIDENCE = 0.90
 """Of the interval: 5 % at each end."""
@@ -68,3 +72,32 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
     room = max(abs(margin - abs(mean)), margin / 10)
     more = max(1, ceil(POWER * (deviation / room) ** 2) - count)
     return Equivalence("inconclusive", mean, low, high, count, more)
+
+
+def differences(metric: str, record: Record) -> list[float]:
+    """Candidate minus reference, seeds averaged, of each of two or more images; else nothing."""
+    rows = record.samples.get("inputs", ())
+    values = [[number(row[side], metric) for side in ("scores", "reference")] for row in rows]
+    told = [
+        (row["digest"] or row["image"], now - before)
+        for row, (now, before) in zip(rows, values, strict=True)
+        if now is not None and before is not None
+    ]
+    found = by_image(told) if len(told) == len(rows) else []
+    return found if len(found) > 1 else []
+
+
+def equivalent(metric: str, found: Sequence[float], margin: float, word: str) -> Check:
+    """The check that the mean of `found`, one difference for each of two or more images, is within
+    plus or minus `margin`, above 0. word: whose margin it is, "allowed" or "claimed".
+
+    Inconclusive where the interval crosses the margin; then it says how many more images may tell.
+    Raises InvalidRequestError as `equivalence` does.
+    """
+    over = equivalence(found, margin)
+    text = f"{metric} is {over.mean:+.4g} ({over.low:+.4g} to {over.high:+.4g}) from the "
+    text += f"reference's over {over.images} images; {word}: {margin} apart"
+    if over.more:
+        text += f"; {over.more} more images may tell"
+    beyond = max(abs(over.low), abs(over.high)) / margin - 1
+    return Check(family(metric), metric, over.answer, text, beyond)

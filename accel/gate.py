@@ -25,7 +25,7 @@ from accel import cold, fitness
 from accel.claimed import binding, keeps
 from accel.collapse import frozen_inputs, motion
 from accel.core import Claim, Record
-from accel.equivalence import by_image, equivalence
+from accel.equivalence import differences, equivalent
 from accel.identity import changes, incomparable
 from accel.limits import (
     GATE_ZERO,
@@ -132,8 +132,8 @@ def _gate_zero(record: Record, claimed: Container[str]) -> Iterator[Check]:
 
 def _near(metric: str, record: Record, margin: float) -> Check:
     """By the value of one image; of more, by the interval of the mean difference over them."""
-    if differences := _differences(metric, record):
-        return _equivalent(metric, differences, margin)
+    if found := differences(metric, record):
+        return equivalent(metric, found, margin, "allowed")
 
     def compare(value: float, old: float) -> Check:
         status: Status = "pass" if abs(value - old) <= margin else "regressed"
@@ -141,29 +141,6 @@ def _near(metric: str, record: Record, margin: float) -> Check:
         return Check("quality", metric, status, text, abs(value - old) / margin - 1)
 
     return both(metric, record.metrics, record.reference, "the reference", compare)
-
-
-def _differences(metric: str, record: Record) -> list[float]:
-    """Candidate minus reference, seeds averaged, of each of two or more images; else nothing."""
-    rows = record.samples.get("inputs", ())
-    values = [[number(row[side], metric) for side in ("scores", "reference")] for row in rows]
-    told = [
-        (row["digest"] or row["image"], now - before)
-        for row, (now, before) in zip(rows, values, strict=True)
-        if now is not None and before is not None
-    ]
-    found = by_image(told) if len(told) == len(rows) else []
-    return found if len(found) > 1 else []
-
-
-def _equivalent(metric: str, differences: Sequence[float], margin: float) -> Check:
-    found = equivalence(differences, margin)
-    text = f"{metric} is {found.mean:+.4g} ({found.low:+.4g} to {found.high:+.4g}) from the "
-    text += f"reference's over {found.images} images; allowed: {margin} apart"
-    if found.more:
-        text += f"; {found.more} more images may tell"
-    beyond = max(abs(found.low), abs(found.high)) / margin - 1
-    return Check("quality", metric, found.answer, text, beyond)
 
 
 # 4. growth

@@ -1,8 +1,10 @@
-"""Gate 0 over many inputs: the interval of the mean difference, with images as its unit."""
+"""Gate 0 and claims over many inputs: the interval of the mean difference over the images."""
 
 import pytest
 
+from accel.core import Claim
 from accel.gate import judge
+from accel.methods import parse
 from tests.examples import QUALITY, failing, line_of, record
 
 IMAGES = ("cat", "cup", "dog", "sea")
@@ -52,3 +54,35 @@ def test_seeds_of_one_image_are_no_images():
     one = [{**row, "image": "cat", "seed": n} for n, row in enumerate(found.samples["inputs"])]
     verdict = judge(record({"inputs": 4}, samples={"inputs": one}), None)
     assert line_of(verdict, "clip") == "clip is 0.97, 0.97 in the reference; allowed: 0.02 apart"
+
+
+@pytest.mark.parametrize("method", ["fewer_steps:15", "sampler:dpmpp,30", "guidance_interval"])
+@pytest.mark.parametrize(
+    ("clips", "status"),
+    [
+        ((0.03, 0.031, 0.029, 0.03), None),
+        ((0.08, 0.081, 0.079, 0.08), "regressed"),
+        ((0.0, 0.09, 0.0, 0.06), "inconclusive"),
+    ],
+)
+def test_a_methods_own_margin_is_judged_by_the_interval_too(method, clips, status):
+    """They claim 0.05; the mean of the last, 0.0375, is within it."""
+    found = over(clips)
+    claims = parse(method).claims(found.asked)
+    told = [check for check in judge(found, found, claims).checks if check.metric == "clip"]
+    assert told[0].status == (status or "pass")
+    assert "over 4 images; claimed: 0.05 apart" in told[0].message
+    assert ("more images may tell" in told[0].message) is (status == "inconclusive")
+    assert not any("allowed: 0.02 apart" in check.message for check in told)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        Claim("clip", at_least=-0.05, delta=True),
+        Claim("clip", at_least=-0.1, at_most=0.05, delta=True),
+        Claim("clip", at_least=0.5, at_most=1.0),
+    ],
+)
+def test_a_bound_that_is_no_margin_is_judged_by_the_mean(claim):
+    assert "images" not in line_of(judge(over((0.0, 0.09, 0.0, 0.06)), None, (claim,)), "clip")
