@@ -2,7 +2,8 @@
 
 The pairs come from METHODS by way of the contract's configurations, so that a new method is paired
 with all others. Compiling takes seconds where all else takes tenths of one: it goes with the first
-configuration of each method, the others with every one.
+configuration of each method, the others with every one; its video is the uncompiled one. What two
+other methods make of the quality together is in test_pair_quality.
 """
 
 from collections.abc import Iterator
@@ -90,8 +91,9 @@ def configured(folder: Path, name: str) -> Method:
     return tiny_case(folder, text).method
 
 
-def check_engaged(session: Session, chain: Chain, plain: Pipeline) -> None:
-    """Each part shows in a counter of its own, as it was foretold, and the video is sound."""
+def check_engaged(session: Session, chain: Chain, plain: Pipeline) -> torch.Tensor:
+    """Each part shows in a counter of its own, as it was foretold, and the video, which it
+    returns, is sound."""
     expected = session.apply(repr(chain), modules_of(chain))["expected"]
     base = base_counters(plain)
     for part in chain.methods:
@@ -101,6 +103,15 @@ def check_engaged(session: Session, chain: Chain, plain: Pipeline) -> None:
     assert session.probe.counters() == expected
     assert video.shape == (7, 3, 32, 32)
     assert video.isfinite().all()
+    return video
+
+
+def check_alike(compiled: torch.Tensor, method: Method, plain: Pipeline) -> None:
+    """The compiled video is the uncompiled one, up to rounding: 80 dB, however random the UNet."""
+    pipeline = deepcopy(plain)
+    method.apply(pipeline)
+    error = (compiled - pipeline.generate(pipeline.request)).square().mean()
+    assert error < 1e-8
 
 
 def test_every_pair_of_methods_is_met() -> None:
@@ -116,7 +127,9 @@ def test_a_pair_engages_or_says_why_not(
     session.pipeline.request = replace(loaded.request, steps=steps)
     try:
         chain = Chain((configured(folder, earlier), configured(folder, later)))
-        check_engaged(session, chain, loaded)
+        video = check_engaged(session, chain, loaded)
+        if later == "torch_compile":
+            check_alike(video, chain.methods[0], loaded)
     except (InvalidRequestError, NotSupportedError) as error:
         refusal = str(error)
         assert len(refusal.split()) > 5, "a refusal gives its reason"
