@@ -12,7 +12,8 @@ from open_clip.model import CLIP
 from torch import Tensor
 
 from accel.zoo import clip, world
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
+from accel.zoo.ring import Ring
+from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_seeds
 
 CAPACITY = 16384
 REFRESH = 6  # steps between additions to the frames, which cost more than a step

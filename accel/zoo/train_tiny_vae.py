@@ -20,8 +20,9 @@ from accel.metrics import lpips_net
 from accel.models.students import fingerprint
 from accel.models.tiny_decoder import MINI, TinyDecoder
 from accel.zoo import world
+from accel.zoo.ring import Ring
 from accel.zoo.train_vae import finite_gradient, moved, moves, reconstruction_loss
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, parse, scene_seeds
+from accel.zoo.training import WEIGHTS, Plan, Training, parse, scene_seeds
 
 WIDTH = 24  # 0.5 MB in fp16
 CHUNK_FRAMES = 8  # of the VAE: the pipeline's decode_chunk_size

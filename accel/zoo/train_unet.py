@@ -19,8 +19,9 @@ from transformers import CLIPVisionModelWithProjection
 
 from accel.zoo import assemble, world
 from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
+from accel.zoo.ring import Ring
 from accel.zoo.train_vae import LATENT_CHANNELS
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
+from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_seeds
 
 CHANNELS = (64, 64, 96)
 HEADS = (2, 2, 3)

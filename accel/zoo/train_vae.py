@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from accel.metrics import lpips_net
 from accel.zoo import world
-from accel.zoo.training import WEIGHTS, Plan, Ring, Training, autocast, parse, scene_seeds
+from accel.zoo.ring import Ring
+from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_seeds
 
 CHANNELS = (32, 64, 64, 96)
 LATENT_CHANNELS = 8

@@ -27,7 +27,7 @@ from accel.zoo import (
 )
 from accel.zoo.clip import load_clip
 from accel.zoo.conditioning import Conditions, draw_sigma, noised
-from accel.zoo.training import Plan, Ring, Training, learning_rate, parse
+from accel.zoo.training import Plan, Training, learning_rate, parse
 
 COMMANDS = {
     "clip": train_clip,
@@ -240,10 +240,3 @@ def test_learning_rate_warms_up_and_anneals() -> None:
     assert learning_rate(0.0, 0, 1.0) == pytest.approx(0.01)
     assert learning_rate(0.0, 99, 1.0) == pytest.approx(1)
     assert learning_rate(1.0, 999, 1.0) == pytest.approx(0.01)
-
-
-def test_ring_keeps_the_newest_rows() -> None:
-    ring = Ring(3)
-    ring.add(x=torch.tensor([1, 2]))
-    ring.add(x=torch.tensor([3, 4]))
-    assert sorted(ring.rows["x"].tolist()) == [2, 3, 4]
