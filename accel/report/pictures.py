@@ -15,7 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["MAGENTA", "Strip", "caption", "contact_sheet", "open_picture", "to_uint8"]
+__all__ = [
+    "FAINT",
+    "INK",
+    "MAGENTA",
+    "MARGIN",
+    "PAPER",
+    "Strip",
+    "caption",
+    "captioned",
+    "contact_sheet",
+    "open_picture",
+    "to_uint8",
+]
 
 MAGENTA = (255, 0, 255)
 """The colour of a pixel that is no number: nothing in a sound video looks like it."""
@@ -69,9 +81,9 @@ def contact_sheet(
     """
     rows = [_row(strip) for strip in strips]
     if image is not None:
-        rows.insert(0, _captioned("Input", note, [_scaled(image.convert("RGB"))], [""]))
+        rows.insert(0, captioned("Input", note, [_scaled(image.convert("RGB"))], [""]))
     if title:
-        rows.insert(0, _captioned(title, "", [], []))
+        rows.insert(0, captioned(title, "", [], []))
     width = max((row.width for row in rows), default=0) + 2 * MARGIN
     height = sum(row.height + MARGIN for row in rows) + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -87,13 +99,13 @@ def _row(strip: Strip) -> Image.Image:
     places = [0, count // 2, count - 1]
     frames = [_scaled(Image.fromarray(to_uint8(strip.video[place]))) for place in places]
     names = [f"frame {place + 1} of {count}" for place in places]
-    return _captioned(strip.label, strip.caption, frames, names)
+    return captioned(strip.label, strip.caption, frames, names)
 
 
-def _captioned(
+def captioned(
     label: str, note: str, frames: Sequence[Image.Image], names: Sequence[str]
 ) -> Image.Image:
-    """Label and note above, frames side by side, each with its name below."""
+    """An RGB picture: label and note above, frames side by side, each with its name below."""
     large, small = ImageFont.load_default(size=15), ImageFont.load_default(size=12)
     above = LINE * 2 if note else LINE + 4
     tall = max((frame.height for frame in frames), default=0)
