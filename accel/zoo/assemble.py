@@ -32,19 +32,23 @@ def scheduler() -> EulerDiscreteScheduler:
     return EulerDiscreteScheduler(**SCHEDULER)
 
 
+def extractor() -> CLIPImageProcessor:
+    """The feature extractor of Stable Video Diffusion."""
+    return CLIPImageProcessor(
+        size={"shortest_edge": 224},
+        crop_size={"height": 224, "width": 224},
+        image_mean=list(MEAN),
+        image_std=list(STD),
+    )
+
+
 def assemble(weights: Path = WEIGHTS) -> None:
     """Write what the pipeline needs besides its networks."""
     folder = weights / "svd"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
     scheduler().save_pretrained(folder / "scheduler")
-    extractor = CLIPImageProcessor(
-        size={"shortest_edge": 224},
-        crop_size={"height": 224, "width": 224},
-        image_mean=list(MEAN),
-        image_std=list(STD),
-    )
-    extractor.save_pretrained(folder / "feature_extractor")
+    extractor().save_pretrained(folder / "feature_extractor")
     for config in folder.glob("*/config.json"):
         found = json.loads(config.read_text())
         found.pop("_name_or_path", None)  # a warm start leaves the path of the machine there

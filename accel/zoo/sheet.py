@@ -8,31 +8,11 @@ Truth above, model below. Scenes are held out (seed, and the bundled photographs
 import argparse
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
 
-from accel.zoo.acceptance import Video, generated, held_out, load, videos
+from accel.zoo.acceptance import generated, held_out, load, videos
+from accel.zoo.samples import sheet
 from accel.zoo.training import WEIGHTS
-
-SHOWN = (0, 4, 8, 13)
-COLUMNS, GAP = 2, 6
-
-
-def sheet(pairs: list[tuple[Video, Video]]) -> Image.Image:
-    """Two clips a row, truth above, model below."""
-    cells = [np.concatenate([_row(truth), _row(own)]) for truth, own in pairs]
-    cells = [np.pad(cell, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for cell in cells]
-    rows = [np.concatenate(cells[i : i + COLUMNS], 1) for i in range(0, len(cells), COLUMNS)]
-    width = rows[0].shape[1]
-    rows = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0))) for r in rows]
-    return Image.fromarray(np.concatenate(rows))
-
-
-def _row(video: Video) -> npt.NDArray[np.uint8]:
-    shown = np.concatenate([video[t] for t in SHOWN], axis=1)
-    return np.asarray((shown * 255).round(), np.uint8)
 
 
 def main() -> None:

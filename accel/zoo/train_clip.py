@@ -3,7 +3,8 @@
     python -m accel.zoo.train_clip --minutes 1.5
 
 Writes weights/clip (open_clip's layout) and weights/svd/image_encoder (the same vision tower for
-the pipeline), and fails if the two differ.
+the pipeline), and fails if the two differ. It makes no pictures: beside its log there is a loss
+curve, but no sample sheet.
 """
 
 import torch

@@ -17,13 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from accel.models import low_rank
-from accel.models.lcm import consistency_sigmas
+from accel.models.lcm import ConsistencyScheduler, consistency_sigmas
 from accel.models.students import MINI, fingerprint
+from accel.zoo import samples
 from accel.zoo.conditioning import Conditions
 from accel.zoo.train_unet import Feed, Network, prediction
 from accel.zoo.training import WEIGHTS, Training, autocast, parse
 
 RANK = 16
+SHEET_STEPS = 4  # as the method `lcm` takes
 DECAY = 0.95  # of the goal's moving average
 HUBER = 1e-3
 GUIDANCE = ((1.0, 1.5), (2.0, 3.0))  # drawn for the first and for the last frame
@@ -105,7 +107,15 @@ def main() -> None:
         with autocast(plan.device):
             return consistency_loss(nets, latents, given)
 
-    training.run(loss_of)
+    sheet = samples.generations(
+        student,
+        feed.bank.vae,
+        feed.bank.encoder,
+        ConsistencyScheduler(),
+        SHEET_STEPS,
+        max_guidance_scale=1.0,  # which it has learned
+    )
+    training.run(loss_of, sheet)
     if not plan.ranks.first:
         return
     with training.averaged():

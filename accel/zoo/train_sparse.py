@@ -21,6 +21,7 @@ from accel.errors import IntegrityError
 from accel.models import two_of_four
 from accel.models.students import fingerprint
 from accel.models.tuned import MINI
+from accel.zoo import samples
 from accel.zoo.conditioning import Conditions, draw_sigma, drop, noised
 from accel.zoo.train_unet import Feed, Network, prediction
 from accel.zoo.training import WEIGHTS, Training, autocast, parse
@@ -68,7 +69,7 @@ def main() -> None:
             sigma = draw_sigma(len(latents), plan.device)
             return distance(networks[0], networks[1], latents, drop(given), sigma)
 
-    training.run(loss_of)
+    training.run(loss_of, samples.generations(student, feed.bank.vae, feed.bank.encoder))
     if not plan.ranks.first:
         return
     with training.averaged():

@@ -10,6 +10,7 @@ clips of four frames: what is known of the frame before each has to be learned, 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
@@ -19,7 +20,7 @@ from torch import Tensor
 from accel.metrics import lpips_net
 from accel.models.students import fingerprint
 from accel.models.tiny_decoder import MINI, TinyDecoder
-from accel.zoo import world
+from accel.zoo import samples, world
 from accel.zoo.ring import Ring
 from accel.zoo.train_vae import finite_gradient, moved, moves, reconstruction_loss
 from accel.zoo.training import WEIGHTS, Plan, Training, parse, scene_seeds
@@ -69,6 +70,18 @@ def decoded(network: Callable[..., Tensor], latents: Tensor) -> Tensor:
     return network(latents.flatten(0, 1), image_only_indicator=only, num_frames=frames)
 
 
+def in_chunks(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor:
+    """A clip's latents [T, C, h, w] -> frames [T, 3, H, W], CHUNK_FRAMES at a time."""
+    return torch.cat([decode(part) for part in latents.split(CHUNK_FRAMES)])
+
+
+def reconstructed(vae: AutoencoderKLTemporalDecoder, network: TinyDecoder, clip: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] in [0, 1], encoded by the VAE and decoded by the tiny decoder."""
+    latents = vae.encode(clip * 2 - 1).latent_dist.mode()
+    frames = in_chunks(lambda part: decoded(network, part[None]), latents)
+    return ((frames + 1) / 2).clamp(0, 1)
+
+
 def _psnr(output: Tensor, target: Tensor) -> float:
     """dB, of frames in [-1, 1]."""
     error = (output.clamp(-1, 1) - target.clamp(-1, 1)) / 2
@@ -88,9 +101,9 @@ def quality(
     rows: list[tuple[float, ...]] = []
     for video in world.sample(clips, 998_000_000, frames=14, device=vae.device).video:
         truth = video * 2 - 1
-        parts = vae.encode(truth).latent_dist.mode().split(CHUNK_FRAMES)
-        full = torch.cat([vae.decode(part, num_frames=len(part)).sample for part in parts])
-        tiny = torch.cat([decoded(network, part[None]) for part in parts])
+        latents = vae.encode(truth).latent_dist.mode()
+        full = in_chunks(lambda part: vae.decode(part, num_frames=len(part)).sample, latents)
+        tiny = in_chunks(lambda part: decoded(network, part[None]), latents)
         distance = float(perceptual(tiny.clamp(-1, 1), full.clamp(-1, 1)).mean())
         rows.append((_psnr(tiny, full), _psnr(tiny, truth), _psnr(full, truth), distance))
     names = ("teacher", "truth", "teacher to truth", "lpips")
@@ -133,7 +146,8 @@ def main() -> None:
         loss: Tensor = reconstruction_loss(output, target) + PERCEPTUAL_WEIGHT * distance
         return loss
 
-    training.run(loss_of)
+    coder = partial(reconstructed, vae, network)
+    training.run(loss_of, samples.reconstructions(coder, plan.device))
     if plan.ranks.first:
         with training.averaged():
             export(vae, network, plan)

@@ -17,7 +17,7 @@ from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionM
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from accel.zoo import assemble, world
+from accel.zoo import assemble, samples, world
 from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
 from accel.zoo.ring import Ring
 from accel.zoo.train_vae import LATENT_CHANNELS
@@ -173,7 +173,7 @@ def main() -> None:
             network = quick if compiled else unet
             return v_loss(network, latents, drop(given), draw_sigma(len(latents), plan.device))
 
-    training.run(loss_of)
+    training.run(loss_of, samples.generations(unet, feed.bank.vae, feed.bank.encoder))
     if not plan.ranks.first:
         return
     with training.averaged():

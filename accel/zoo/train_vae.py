@@ -12,6 +12,7 @@ configuration's scaling_factor is 1 / std of the latents.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor, nn
 
 from accel.metrics import lpips_net
-from accel.zoo import world
+from accel.zoo import samples, world
 from accel.zoo.ring import Ring
 from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_seeds
 
@@ -130,17 +131,20 @@ def normalise(vae: AutoencoderKLTemporalDecoder, images: Tensor) -> float:
     return factor
 
 
+def reconstructed(vae: AutoencoderKLTemporalDecoder, clip: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] in [0, 1], encoded and decoded 8 frames at a time: the same shape."""
+    parts = vae.encode(clip * 2 - 1).latent_dist.mode().split(CLIP_FRAMES)
+    decoded = torch.cat([vae.decode(part, num_frames=len(part)).sample for part in parts])
+    return ((decoded + 1) / 2).clamp(0, 1)
+
+
 @torch.no_grad()
 def psnr(vae: AutoencoderKLTemporalDecoder, device: torch.device, clips: int = 32) -> float:
     """Mean PSNR (dB) of held-out clips of 14 frames, decoded 8 frames at a time, in fp32."""
     video = world.sample(clips, 998_000_000, frames=14, device=device).video
     values = []
     for clip in video:
-        latents = vae.encode(clip * 2 - 1).latent_dist.mode()
-        decoded = torch.cat(
-            [vae.decode(part, num_frames=len(part)).sample for part in latents.split(CLIP_FRAMES)]
-        )
-        error = ((decoded + 1) / 2).clamp(0, 1) - clip
+        error = reconstructed(vae, clip) - clip
         values.append(-10 * math.log10(float(error.square().mean()) + 1e-10))
     return sum(values) / len(values)
 
@@ -209,7 +213,7 @@ def main() -> None:
         loss: Tensor = reconstruction_loss(output, target) + PERCEPTUAL_WEIGHT * distance
         return loss + KL_WEIGHT * kl
 
-    training.run(loss_of)
+    training.run(loss_of, samples.reconstructions(partial(reconstructed, vae), plan.device))
     if plan.ranks.first:
         with training.averaged():
             export(vae, plan, ring)

@@ -1,7 +1,9 @@
-"""The loop that all training commands share: budget, schedule, average, state, log, ranks.
+"""The loop that all training commands share: budget, schedule, average, state, pictures, ranks.
 
 A budget is minutes (or steps) in total, over all resumed runs; the learning rate is a function of
-the share of it that is spent, so every run anneals fully. State is written by atomic rename.
+the share of it that is spent, so every run anneals fully. State is written by atomic rename, and so
+are the pictures beside it: the loss curve, NAME.png, and what the averaged weights make of held-out
+clips, NAME_sheet.png. They are drawn every few minutes, within the budget, and once after it.
 """
 
 import argparse
@@ -16,16 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from accel.errors import InvalidRequestError
+from accel.zoo.curve import curve, read_log, write
 from accel.zoo.ranks import ALONE, Ranks, join
 
 WEIGHTS = Path(__file__).parent / "weights"
 STATE = Path("runs/zoo")
 REPORT_SECONDS = 10.0
 SAVE_SECONDS = 120.0
+PICTURE_SECONDS = 180.0
+PICTURE_SHARE = 0.05  # of the time, at most: on a CPU a sheet takes long, and they come less often
 CHECK_STEPS = 10  # the clock is read, and the GPU waited for, every so many steps
+
+Sheet = Callable[[str], Image.Image]
+"""Draws samples of the model as it is when called, under a title; see samples.py."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Plan:
     minutes: float  # total budget, over all resumed runs
     steps: int | None  # a budget in steps instead
     out: Path  # weights go here
-    state: Path  # resumable state and the log go here
+    state: Path  # resumable state, the log and the pictures go here
     device: torch.device
     batch: int
     warm: bool  # start from the weights in `out`
@@ -51,7 +60,9 @@ def parse(description: str, out: Path, minutes: float, batch: int) -> Plan:
     parser.add_argument("--minutes", type=float, default=minutes, help="total budget")
     parser.add_argument("--steps", type=int, help="budget in steps, instead of minutes")
     parser.add_argument("--out", type=Path, default=out, help="folder of the weights")
-    parser.add_argument("--state", type=Path, default=STATE, help="folder of state and log")
+    parser.add_argument(
+        "--state", type=Path, default=STATE, help="folder of state, log and pictures"
+    )
     parser.add_argument("--device", default="cuda" if cuda else "cpu")
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--warm", action="store_true", help="start from the weights in --out")
@@ -107,6 +118,7 @@ class Training:
         self.spent = 0.0  # seconds, over all runs
         self.warm = plan.warm  # how this training was begun, which may be an earlier run
         self._resume()
+        self.resumed_at = self.step
         # A resumed run and every rank draw data of their own.
         torch.manual_seed(plan.seed + self.step + 1_000_003 * plan.ranks.rank)
 
@@ -117,13 +129,15 @@ class Training:
             return self.step / max(self.plan.steps, 1)
         return self.spent / (60 * self.plan.minutes)
 
-    def run(self, loss_of: Callable[[float], Tensor]) -> None:
+    def run(self, loss_of: Callable[[float], Tensor], sheet: Sheet | None = None) -> None:
         """Train until the budget is spent, and leave the ranks.
 
-        `loss_of` takes the spent share, and draws a batch.
+        `loss_of` takes the spent share, and draws a batch. `sheet` draws samples of the model that
+        is trained, by its uncompiled modules.
         """
         began, before = time.perf_counter(), self.spent
-        reported = saved = began
+        reported = saved = shown = began
+        pause = PICTURE_SECONDS
         losses: list[Tensor] = []
         first = self.step
         self.model.train()
@@ -140,8 +154,13 @@ class Training:
             if now - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.perf_counter()
+            if now - shown > pause and self.share < 1:
+                took = self._show(sheet)
+                shown, pause = time.perf_counter(), max(PICTURE_SECONDS, took / PICTURE_SHARE)
+                reported += took  # which is no part of the steps' speed
         self.save()
         self.plan.ranks.part()
+        self._show(sheet)
 
     def _update(self, loss: Tensor) -> Tensor:
         rate = learning_rate(self.share, self.step, self.peak)
@@ -173,11 +192,39 @@ class Training:
             "steps_per_s": round(speed, 2),
             "minutes": round(self.spent / 60, 2),
             "share": round(self.share, 3),
+            "resumed_at": self.resumed_at,
         }
         print(f"{json.dumps(row)} {self._left} left", flush=True)
         self.plan.state.mkdir(parents=True, exist_ok=True)
-        with (self.plan.state / f"{self.name}.jsonl").open("a") as log:
+        with self._log.open("a") as log:
             log.write(json.dumps(row) + "\n")
+
+    def _show(self, sheet: Sheet | None) -> float:
+        """Draw the pictures on the first rank, and return the seconds that it took.
+
+        The others wait for it where they next average gradients. The training goes on as it would
+        have without: same parameters, mode and random numbers. Nor does it end for a picture.
+        """
+        if not self.plan.ranks.first:
+            return 0.0
+        began = time.perf_counter()
+        title = f"{self.name} at step {self.step:,}"
+        gpu = [self.plan.device] if self.plan.device.type == "cuda" else []
+        try:
+            if rows := read_log(self._log):
+                write(curve(rows, f"Training of {self.name}"), self._log.with_suffix(".png"))
+            if sheet is not None:
+                with torch.random.fork_rng(gpu), self.averaged():
+                    torch.manual_seed(0)  # sheets of different steps begin alike
+                    picture = sheet(title)
+                write(picture, self.plan.state / f"{self.name}_sheet.png")
+        except (torch.OutOfMemoryError, OSError) as error:
+            print(f"{title}: no new pictures: {error}", flush=True)
+        return time.perf_counter() - began
+
+    @property
+    def _log(self) -> Path:
+        return self.plan.state / f"{self.name}.jsonl"
 
     @property
     def _left(self) -> str:
@@ -228,10 +275,15 @@ class Training:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """The model in evaluation mode with the averaged parameters, for the block."""
-        own = [p.detach().clone() for p in self.parameters]
+        """The model in evaluation mode with the averaged parameters, for the block.
+
+        They are copied in place, and back: a compiled model knows them by their addresses.
+        """
+        own, mode = [p.detach().clone() for p in self.parameters], self.model.training
         with torch.no_grad():
-            torch._foreach_copy_(self.parameters, self.average)
-            self.model.eval()
-            yield self.model
-            torch._foreach_copy_(self.parameters, own)
+            try:
+                torch._foreach_copy_(self.parameters, self.average)
+                yield self.model.eval()
+            finally:
+                torch._foreach_copy_(self.parameters, own)
+                self.model.train(mode)

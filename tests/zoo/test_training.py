@@ -18,6 +18,7 @@ from accel.errors import IntegrityError, InvalidRequestError, MissingWeightsErro
 from accel.models import students, tiny_decoder, two_of_four
 from accel.models.tuned import MINI
 from accel.zoo import (
+    samples,
     train_clip,
     train_lcm,
     train_sparse,
@@ -54,6 +55,8 @@ def test_train_resume_assemble_and_generate(
     monkeypatch.setattr(train_tiny_vae, "CHUNK_FRAMES", 4)
     monkeypatch.setattr(train_tiny_vae, "HELD_OUT", 1)
     monkeypatch.setattr(train_unet, "LENGTHS", {14: 0.5, 2: 0.5})
+    monkeypatch.setattr(samples, "CLIPS", 1)
+    monkeypatch.setattr(samples, "SHOWN", (0, 1))
     for name in COMMANDS:
         train(name, tmp_path, 2, monkeypatch)
         train(name, tmp_path, 3, monkeypatch)
@@ -62,6 +65,8 @@ def test_train_resume_assemble_and_generate(
         rows = [json.loads(row) for row in log.splitlines()]
         assert [row["step"] for row in rows][-1] == 3
         assert all(np.isfinite(row["loss"]) for row in rows)
+        assert (tmp_path / f"state/{name}.png").exists()
+        assert (tmp_path / f"state/{name}_sheet.png").exists() == (name != "clip")
     assert load_clip(tmp_path / "weights/clip").visual.image_size == (224, 224)
     pipeline = StableVideoDiffusionPipeline.from_pretrained(
         tmp_path / "weights/svd", variant="fp16", dtype=torch.float32
