@@ -24,6 +24,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from accel.report.pictures import MARGIN, PAPER, captioned, to_uint8
 from accel.zoo import assemble
+from accel.zoo.held_out import Video, generated, held_out, videos
 from accel.zoo.training import Sheet
 
 __all__ = ["generations", "reconstructions", "sheet"]
@@ -31,8 +32,6 @@ __all__ = ["generations", "reconstructions", "sheet"]
 SHOWN = (0, 4, 8, 13)  # frames
 COLUMNS, GAP = 2, 6
 CLIPS, STEPS = 4, 10  # few: a training waits for them
-
-Video = npt.NDArray[np.float32]  # [T, H, W, 3] in [0, 1]
 
 
 def sheet(pairs: Sequence[tuple[Video, Video]], title: str = "") -> Image.Image:
@@ -65,8 +64,6 @@ def generations(
 
     scheduler: SVD's own unless given. options: of the pipeline's call.
     """
-    from accel.zoo import acceptance  # which imports the training commands, and they this
-
     pipeline = StableVideoDiffusionPipeline(
         vae=vae,
         image_encoder=encoder,
@@ -75,11 +72,11 @@ def generations(
         feature_extractor=assemble.extractor(),
     )
     pipeline.set_progress_bar_config(disable=True)
-    clips = acceptance.held_out(CLIPS, SHOWN[-1] + 1)
-    truth = acceptance.videos(clips)
+    clips = held_out(CLIPS, SHOWN[-1] + 1)
+    truth = videos(clips)
 
     def draw(title: str) -> Image.Image:
-        own = acceptance.generated(partial(pipeline, **options), clips, steps)
+        own = generated(partial(pipeline, **options), clips, steps)
         return sheet(list(zip(truth, own, strict=True)), title)
 
     return draw
@@ -90,10 +87,8 @@ def reconstructions(coder: Callable[[Tensor], Tensor], device: torch.device) -> 
 
     coder: frames [T, 3, H, W] in [0, 1] on the device to the same frames as they come back.
     """
-    from accel.zoo import acceptance  # which imports the training commands, and they this
-
-    clips = acceptance.held_out(CLIPS, SHOWN[-1] + 1)
-    truth = acceptance.videos(clips)
+    clips = held_out(CLIPS, SHOWN[-1] + 1)
+    truth = videos(clips)
 
     def draw(title: str) -> Image.Image:
         frames = [coder(clip.to(device)).permute(0, 2, 3, 1).cpu() for clip in clips.video]

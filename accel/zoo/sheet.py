@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from accel.zoo.acceptance import generated, held_out, load, videos
+from accel.zoo.held_out import generated, held_out, load, videos
 from accel.zoo.samples import sheet
 from accel.zoo.training import WEIGHTS
 

@@ -35,8 +35,8 @@ from accel.models import default_request
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
 from accel.verdict import Check
-from accel.zoo.acceptance import Video, held_out, videos
 from accel.zoo.bounds import MOTION, TRUTH, Found, bounds, line
+from accel.zoo.held_out import Video, held_out, videos
 
 BUCKET = 127
 """The motion bucket of all clips: the request's own default, at 7 fps."""

@@ -7,7 +7,8 @@ import torch
 
 from accel.errors import InvalidRequestError
 from accel.zoo import acceptance
-from accel.zoo.acceptance import BOUNDS, _share, held_out, missed, order
+from accel.zoo.acceptance import BOUNDS, _share, missed, order
+from accel.zoo.held_out import held_out, load
 from accel.zoo.scenes import STORIES
 from accel.zoo.training import WEIGHTS
 
@@ -37,6 +38,11 @@ def test_too_few_clips_have_no_interval():
         order(None, 5)
 
 
+def test_speed_is_that_of_25_steps_on_a_cpu(pipeline):
+    fifty, few = (acceptance.speed(pipeline, steps)["cpu_seconds"] for steps in (50, 5))
+    assert fifty > 2 * few > 0
+
+
 def test_every_story_lies_over_a_pattern_and_over_a_photograph():
     clips = held_out(2 * len(STORIES), frames=2, bucket=127)
     assert sum("photograph" in caption for caption in clips.captions) == len(STORIES)
@@ -46,7 +52,7 @@ def test_every_story_lies_over_a_pattern_and_over_a_photograph():
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return acceptance.load()
+    return load()
 
 
 @pytest.mark.parametrize(
