@@ -60,8 +60,8 @@ def pipeline():
     [
         lambda pipeline: acceptance.zero_shot(WEIGHTS, torch.device("cpu")),
         lambda pipeline: acceptance.reconstruction(pipeline, 3),
-        lambda pipeline: acceptance.truth(pipeline, 6, frames=7, steps=15),
-        lambda pipeline: acceptance.order(pipeline, 6, frames=4),
+        lambda pipeline: acceptance.truth(pipeline, 6, frames=7, steps=10),
+        lambda pipeline: acceptance.order(pipeline, 6, frames=3),
     ],
     ids=["zero_shot", "reconstruction", "truth", "order"],
 )
