@@ -65,9 +65,12 @@ def test_the_second_process_is_told_who_holds_the_gpu(holder):
 
 def test_a_killed_holder_frees_it(holder):
     """Its child lives on for a while, as an orphaned worker does."""
+    with pytest.raises(GpuBusyError):
+        hold(GPU)
     holder.kill()
     holder.wait()
-    hold(GPU).close()
+    with hold(GPU), pytest.raises(GpuBusyError, match=f"pid {os.getpid()}:"):
+        hold(GPU)
 
 
 def test_it_is_free_after_release_and_can_be_taken_twice():

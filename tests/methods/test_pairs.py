@@ -24,7 +24,6 @@ from accel.models.sources import load
 from accel.models.svd import Pipeline
 from accel.worker import Session
 from tests.methods.test_contract import CONFIGURED, fewest, tiny_case
-from tests.tiny import SHALLOW_UNET, save_tiny
 
 SIZE = {"width": 32, "height": 32}
 FIRST = {name.split()[0]: name for name in reversed(CONFIGURED)}
@@ -66,14 +65,9 @@ def methods_of(*configurations: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("shallow"), unet_config=SHALLOW_UNET)
-
-
-@pytest.fixture(scope="module")
-def loaded(folder: Path) -> Pipeline:
+def loaded(shallow_folder: Path) -> Pipeline:
     """Loaded once; every pair edits a copy."""
-    return load(tiny_case(folder, "reference", **SIZE), "cpu")
+    return load(tiny_case(shallow_folder, "reference", **SIZE), "cpu")
 
 
 @pytest.fixture
@@ -85,10 +79,10 @@ def session(loaded: Pipeline) -> Iterator[Session]:
     torch._dynamo.reset()
 
 
-def configured(folder: Path, name: str) -> Method:
+def configured(shallow_folder: Path, name: str) -> Method:
     compiled = name == "torch_compile"
     text = "torch_compile:backend=aot_eager" if compiled else CONFIGURED[name]
-    return tiny_case(folder, text).method
+    return tiny_case(shallow_folder, text).method
 
 
 def check_engaged(session: Session, chain: Chain, plain: Pipeline) -> torch.Tensor:
@@ -120,13 +114,13 @@ def test_every_pair_of_methods_is_met() -> None:
 
 @pytest.mark.parametrize(("earlier", "later"), pairs())
 def test_a_pair_engages_or_says_why_not(
-    session: Session, loaded: Pipeline, folder: Path, earlier: str, later: str
+    session: Session, loaded: Pipeline, shallow_folder: Path, earlier: str, later: str
 ) -> None:
     refusal = ""
     steps = max(fewest(earlier), fewest(later))
     session.pipeline.request = replace(loaded.request, steps=steps)
     try:
-        chain = Chain((configured(folder, earlier), configured(folder, later)))
+        chain = Chain((configured(shallow_folder, earlier), configured(shallow_folder, later)))
         video = check_engaged(session, chain, loaded)
         if later == "torch_compile":
             check_alike(video, chain.methods[0], loaded)
@@ -139,8 +133,8 @@ def test_a_pair_engages_or_says_why_not(
     assert bool(refusal) == must_refuse, refusal or "it ran"
 
 
-def test_inductor_compiles_a_pair(session: Session, loaded: Pipeline, folder: Path) -> None:
+def test_inductor_compiles_a_pair(session: Session, loaded: Pipeline, shallow_folder: Path) -> None:
     """A minute or two of C++ compilation, 13 s with inductor's cache: for one pair only."""
-    chain = tiny_case(folder, "int8_weight_only+torch_compile:default").method
+    chain = tiny_case(shallow_folder, "int8_weight_only+torch_compile:default").method
     assert isinstance(chain, Chain)
     check_engaged(session, chain, loaded)
