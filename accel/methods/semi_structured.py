@@ -83,7 +83,7 @@ class SparseLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, self.in_features).contiguous()
         product = F.linear(rows, self.weight, self.bias)
-        return product.reshape(*x.shape[:-1], self.out_features)
+        return product.reshape(*x.shape[:-1], self.out_features).contiguous()
 
 
 @dataclass(frozen=True)
