@@ -18,6 +18,7 @@ from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_s
 
 CAPACITY = 16384
 REFRESH = 6  # steps between additions to the frames, which cost more than a step
+HELD_OUT = 256  # frames, among whose captions a trained model finds each one's own
 TOLERANCE = 1e-4  # largest difference of the two layouts' embeddings, fp32
 
 
@@ -41,7 +42,7 @@ def info_nce(model: CLIP, frames: Tensor, tokens: Tensor) -> Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def accuracy(model: CLIP, device: torch.device, n: int = 256) -> float:
+def accuracy(model: CLIP, device: torch.device, n: int) -> float:
     """Share of held-out frames whose own caption is the nearest of those of n scenes."""
     ring = Ring(n)
     fill(ring, n, 999_000_000, device)
@@ -86,7 +87,8 @@ def main() -> None:
     if not plan.ranks.first:
         return
     with training.averaged(), torch.no_grad():
-        print(f"clip: held-out accuracy 1 of 256: {accuracy(model, plan.device):.3f}", flush=True)
+        found = accuracy(model, plan.device, HELD_OUT)
+        print(f"clip: held-out accuracy 1 of {HELD_OUT}: {found:.3f}", flush=True)
         export(model, plan)
 
 

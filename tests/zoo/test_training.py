@@ -54,7 +54,9 @@ def test_train_resume_assemble_and_generate(
     monkeypatch.setattr(train_vae, "CLIP_FRAMES", 2)
     monkeypatch.setattr(train_tiny_vae, "CHUNK_FRAMES", 4)
     monkeypatch.setattr(train_tiny_vae, "HELD_OUT", 1)
-    monkeypatch.setattr(train_unet, "LENGTHS", {14: 0.5, 2: 0.5})
+    monkeypatch.setattr(train_clip, "HELD_OUT", 8)
+    monkeypatch.setattr(train_unet, "LENGTHS", {3: 0.5, 2: 0.5})
+    monkeypatch.setattr(train_unet, "COMPILED", 3)
     monkeypatch.setattr(samples, "CLIPS", 1)
     monkeypatch.setattr(samples, "SHOWN", (0, 1))
     for name in COMMANDS:
