@@ -7,7 +7,8 @@ parameters beside 63.6; one for mini is distilled by `python -m accel.zoo.train_
 are decoded in the request's chunks, as without it; a chunk knows nothing of the one before it.
 Costs: fine detail. After 25 steps decoding is 2.1 s of 18.0 s on an H200, so that little time is
 saved; after 4 it is nearly half of what is left. Memory peaks in the decoder, and falls most.
-Not yet measured: on a GPU, and with TAESDV's own file. Its layout is tested with random values.
+Measured: with random parameters, on an H200, 25 frames of 576x1024 take 0.094 s, not 2.092 s, and
+the decoder's peak is 5,304 MiB lower. Not yet measured: TAESDV's own file, and so its quality.
 Source: Bohan 2024, TAESDV (github.com/madebyollin/taesdv).
 """
 
@@ -32,7 +33,8 @@ __all__ = ["TinyVae"]
 
 SAVED_MIB_PER_PIXEL = 2500 / (8 * 576 * 1024)
 """Of a chunk of frames, claimed. M0 takes some 9,000 MiB for 8 frames beyond the weights; TAESDV
-holds five maps of 64 channels at once, 2,900 MiB in fp16. Both by arithmetic, not yet measured."""
+holds five maps of 64 channels at once, 2,900 MiB in fp16. Both by arithmetic; measured, it is
+5,304 MiB less than M0."""
 
 NEARNESS = 0.10
 """Of LPIPS to the reference, claimed: what small decoders lose is fine detail, which LPIPS weighs.
