@@ -15,6 +15,7 @@ __all__ = ["folder", "measured", "refuse", "requested", "settle", "typed"]
 
 DEFAULTS = {
     "weights": "mini", "pairs": 3, "blocks": 0, "clip": "mini", "timeout": 900.0, "cold": False,
+    "fresh": False,
 }  # fmt: skip
 """The parser leaves them at None, as every other option, so that it shows what was asked for."""
 
@@ -72,6 +73,13 @@ def measured(command: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="then time single calls, in up to N blocks of turns, for a sharper speed-up",
+    )
+    command.add_argument(
+        "--fresh",
+        action="store_true",
+        default=None,
+        help="a new process for each generation, one at a time: where both sides do not fit onto "
+        "the GPU together, and for what differs between two starts of one code",
     )
     command.add_argument(
         "--vram-cap",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from accel import fresh
 from accel.core import Case, Record
 from accel.environment import run_identity
 from accel.errors import AccelError, GpuBusyError, OutputError
@@ -77,6 +78,9 @@ class BaseHead:
     def measure(self, case: Case) -> Verdict:
         """The verdict on the head's case against the base's. Raises the case's AccelError."""
         asked = inputs_of(case)
+        if self.options.fresh:
+            both = (fresh.Fresh(launcher, case, asked) for launcher in (self._base, self._head))
+            return self._judged(*fresh.take_turns(*both), ())
         base = self._base.side(case, asked)
         with base.worker:
             head = self._head.side(case, asked)

@@ -35,7 +35,7 @@ console = Console()
 
 MEASURING = (
     "weights", "path", "methods", "size", "vram_cap", "out", "device", "pairs", "blocks", "clip",
-    "timeout", "repeats", "cold",
+    "timeout", "repeats", "cold", "fresh",
 )  # fmt: skip
 """Options of a measurement, beside those of its request."""
 
@@ -193,8 +193,8 @@ def _check_nothing_asked(options: Namespace, why: str) -> None:
 
 
 def _settings(options: Namespace) -> Options:
-    given = ("pairs", "blocks", "device", "clip", "timeout", "cold")
-    return Options(*(getattr(options, name) for name in given))
+    given = ("pairs", "blocks", "device", "clip", "timeout", "cold", "fresh")
+    return Options(**{name: getattr(options, name) for name in given})
 
 
 def _measure(cases: Sequence[Case], folder: RunFolder, options: Namespace) -> Sequence[Record]:

@@ -31,7 +31,7 @@ class Gate:
     On a CPU one generation of each side is enough, and one of M0 for all methods: seconds are not
     judged there, and quality, counters and memory do not vary. baselines: folder that accepted
     records lie in. part: as of a RunFolder. cold: measure the cold start of methods that compile,
-    too.
+    too. fresh: on a GPU, a process for each generation, one at a time.
 
     asked: kind ("cpu" or "gpu"), group and id of every case that was asked for. hardware: kind and
     name of what was measured on.
@@ -46,9 +46,10 @@ class Gate:
         allow_inconclusive: bool = False,
         part: str = "",
         cold: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.folder, self.baselines = RunFolder(folder, part), baselines
-        self.pairs, self.blocks, self.cold = pairs, blocks, cold
+        self.pairs, self.blocks, self.cold, self.fresh = pairs, blocks, cold, fresh
         self.failing = FAILING if allow_inconclusive else FAILING + UNDECIDED
         self._benches: dict[tuple[str, str | None], Bench] = {}
         self._verdicts: dict[tuple[str, Case], Verdict | AccelError] = {}
@@ -119,7 +120,13 @@ class Gate:
         if key not in self._benches:
             timed = device != "cpu"
             often = (self.pairs, self.blocks) if timed else (1, 0)
-            options = Options(*often, device=device, cold=self.cold, timed=timed)
+            options = Options(
+                *often,
+                device=device,
+                cold=self.cold,
+                timed=timed,
+                fresh=self.fresh and timed,
+            )
             self._benches[key] = Bench(self._folder(device, case.path), options)
         record = self._benches[key].measure(case)
         baseline = baselines.find(self.baselines, record.hardware, record.group, record.case)

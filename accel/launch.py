@@ -8,6 +8,7 @@ from typing import Any
 
 from accel import turns
 from accel.core import Case, Request
+from accel.errors import InvalidRequestError
 from accel.limits import MIN_PAIRS
 from accel.lock import GpuLock
 from accel.models.checksums import checksums
@@ -32,7 +33,10 @@ class Options:
     GPU where there is one. clip: model of the CLIP metric. timeout: seconds for any one answer of a
     worker (a compilation takes minutes). cold: measure the cold start of methods that compile,
     too (accel.cold_start). timed: whether seconds are judged; where they are not, a reference that
-    has generated does not again beside each candidate. Pairs, blocks and clip go into the record.
+    has generated does not again beside each candidate. fresh: a process for each generation, one
+    at a time (accel.fresh); not with blocks. Pairs, blocks, clip and fresh go into the record.
+
+    Raises InvalidRequestError for fresh with blocks.
     """
 
     pairs: int = 3
@@ -42,6 +46,14 @@ class Options:
     timeout: float = 900.0
     cold: bool = False
     timed: bool = True
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fresh and self.blocks:
+            raise InvalidRequestError(
+                f"{self.blocks} blocks are single calls of two processes in turns, and of fresh "
+                "ones there is only one at a time; leave out --blocks or --fresh"
+            )
 
     @property
     def blocks_tell(self) -> bool:
@@ -56,7 +68,8 @@ class Options:
     @property
     def lasting(self) -> dict[str, Any]:
         """What a record depends on besides its case."""
-        return {"pairs": self.pairs, "blocks": self.blocks, "clip": self.clip}
+        names = ("pairs", "blocks", "clip", "fresh")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass

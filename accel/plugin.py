@@ -42,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="then time single calls there, in up to so many blocks",
     )
     group.addoption(
+        "--accel-fresh", action="store_true", help="a new process for each generation there"
+    )
+    group.addoption(
         "--accel-cold", action="store_true", help="measure cold starts of methods that compile"
     )
 
@@ -108,6 +111,7 @@ def gate(
         allow_inconclusive=option("--allow-inconclusive"),
         part=part,
         cold=option("--accel-cold"),
+        fresh=option("--accel-fresh"),
     )
     request.config.stash[KEY].gate = gates
     with gates:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from accel import cold_start
+from accel import cold_start, fresh
 from accel.core import Case, Method, Record
 from accel.environment import run_identity
 from accel.errors import (
@@ -34,6 +34,9 @@ from accel.summary import Samples
 from accel.turns import Block
 
 __all__ = ["Bench", "reference_of"]
+
+STEPS_OF_A_START = 2
+"""Calls of `progress` of a side that starts: it loads and warms up."""
 
 COLD_STEPS = 5
 """Calls of `progress` for a cold start: two sides with two each, and the sizes."""
@@ -84,11 +87,12 @@ class Bench:
             return 0
         further = len(inputs_of(pending[0])) - 1
         candidates = sum(not case.is_reference for case in pending)
-        each = 3 + options.pairs + bool(options.blocks) + further
-        beside = 1 if options.once else max(1, candidates)
+        beside = options.pairs * (1 if options.once else max(1, candidates))
+        own, m0 = (options.pairs, beside) if options.fresh else (1, 1)
+        each = STEPS_OF_A_START * own + options.pairs + bool(options.blocks) + further + 1
         starts = sum(_compiles(case.method) for case in pending) if options.cold else 0
-        cold = COLD_STEPS * starts
-        return candidates * each + beside * options.pairs + further + 3 + cold
+        reference = STEPS_OF_A_START * m0 + beside + further + 1
+        return candidates * each + reference + COLD_STEPS * starts
 
     def run(self, cases: Sequence[Case]) -> list[Record]:
         """Measure all cases, references last (the pairs have measured them by then).
@@ -122,12 +126,7 @@ class Bench:
             if not self._is_outdated(case, found):
                 return found
         with self.folder.watched():
-            reference = self._resident(reference_of(case))
-            try:
-                record = self._measure(case, reference)
-            finally:
-                if not reference.worker.alive:
-                    self._end_reference()
+            record = self._anew(case) if self.options.fresh else self._beside(case)
             self.folder.write(case, record)
         return record
 
@@ -141,6 +140,31 @@ class Bench:
             self._reference.worker.close()
             self._reference = None
 
+    def _beside(self, case: Case) -> Record:
+        """Measured beside the resident reference."""
+        reference = self._resident(reference_of(case))
+        try:
+            return self._measure(case, reference)
+        finally:
+            if not reference.worker.alive:
+                self._end_reference()
+
+    def _anew(self, case: Case) -> Record:
+        """Measured by sides that start for each generation; no worker stays."""
+        own = reference_of(case)
+        before = self._reference if self._reference and self._reference.case == own else None
+        reference = fresh.Fresh(self._launcher, own, inputs_of(own), before)
+        if case.is_reference:
+            side = beside = fresh.alone(reference)
+        else:
+            candidate = fresh.Fresh(self._launcher, case, reference.asked)
+            beside, side = fresh.take_turns(reference, candidate)
+        self._reference = beside
+        records = self.folder.all_records()
+        check_hardware(self.folder, records, side.fingerprint["hardware"])
+        pairs = side.samples if case.is_reference else beside.samples[-self.options.pairs :]
+        return self._with_cold(self._record(side, beside, pairs), side, own)
+
     def _measure(self, case: Case, reference: Side) -> Record:
         if case.is_reference:
             for done in range(len(reference.samples), self.options.pairs):
@@ -152,10 +176,15 @@ class Bench:
         with side.worker:
             blocks = take_turns((self._launcher, reference), (self._launcher, side))
         record = self._record(side, reference, reference.samples[-self.options.pairs :], blocks)
+        return self._with_cold(record, side, reference.case)
+
+    def _with_cold(self, record: Record, side: Side, reference: Case) -> Record:
+        """The record with the side's cold start, if that is asked for and there is one."""
         if not (self.options.cold and side.expected["compiled_graphs"]):
             return record
+        case = side.case
         try:
-            found = cold_start.measure(self._launcher, case, reference.case, side.inputs)
+            found = cold_start.measure(self._launcher, case, reference, side.inputs)
         except CaseError as error:  # what was measured before is good, and the gate names this
             found = {"error": f"{type(error).__name__}: {error}"}
             self.progress(f"{case.id}: the cold start failed: {error}")
@@ -225,7 +254,7 @@ class Bench:
     def _check_options(self, case: Case, found: Record) -> None:
         check_hardware(self.folder, [found], hardware_here(self.options.device))
         check_weights(self.folder, case, found)
-        before = {**self.options.lasting, **found.run.get("options", {})}
+        before = {**self.options.lasting, "fresh": False, **found.run.get("options", {})}
         if before != self.options.lasting:
             raise InvalidRequestError(
                 f"{self.folder.path} was measured with {before}, not {self.options.lasting}; "

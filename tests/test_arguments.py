@@ -9,20 +9,21 @@ from accel.arguments import DEFAULTS, measured, settle, typed
 
 
 def options():
-    """Every option of a measurement, with a value that it takes."""
+    """Every option of a measurement, with a value if it takes one."""
     found = []
     command = argparse.ArgumentParser(add_help=False)
     measured(command)
     for action in command._actions:
-        value = next(iter(action.choices or ["1"]))
-        found.append(pytest.param(action.option_strings[0], value, action.dest, id=action.dest))
+        value = [] if action.nargs == 0 else [next(iter(action.choices or ["1"]))]
+        words = [action.option_strings[0], *value]
+        found.append(pytest.param(words, action.dest, id=action.dest))
     return found
 
 
-@pytest.mark.parametrize(("option", "value", "name"), options())
+@pytest.mark.parametrize(("words", "name"), options())
 @pytest.mark.parametrize("command", ["compare runs/x", "refresh svd --from runs/x"])
-def test_where_nothing_is_measured_each_is_refused(command, option, value, name, capsys):
-    assert main([*command.split(), option, value]) == 2
+def test_where_nothing_is_measured_each_is_refused(command, words, name, capsys):
+    assert main([*command.split(), *words]) == 2
     assert f"leave out --{name.replace('_', '-')}\n" in capsys.readouterr().err
 
 

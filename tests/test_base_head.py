@@ -1,5 +1,7 @@
 """Two accels in turns: the same case in both, judged against each other."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -51,11 +53,11 @@ def compare(tiny_folder, tmp_path, monkeypatch):
         for text in ("reference", "fewer_steps:2")
     ]
 
-    def run(name):
+    def run(name, options=OPTIONS):
         found = BaseHead(
             *(Installation(one, tmp_path) for one in ("main", name)),
             tmp_path / "run",
-            OPTIONS,
+            options,
             lambda text: None,
         )
         found.run(cases)
@@ -64,8 +66,9 @@ def compare(tiny_folder, tmp_path, monkeypatch):
     return run
 
 
-def test_the_same_accel_twice_passes(compare, tmp_path):
-    found = compare("feature")
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_same_accel_twice_passes(compare, tmp_path, fresh):
+    found = compare("feature", replace(OPTIONS, fresh=fresh))
     assert len(found.verdicts) == 2
     assert found.failures == {}
     for verdict in found.verdicts:

@@ -82,10 +82,13 @@ def test_there_are_no_secrets_and_the_token_is_not_left_behind():
             assert step["with"] == {"persist-credentials": "false"}
 
 
+LONG = ("nightly.gates", "refresh.measure")
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_ends_and_no_fork_reaches_our_machines(name):
     flow, body = JOBS[name]
-    assert 0 < int(body["timeout-minutes"]) <= (360 if name == "refresh.measure" else 180)
+    assert 0 < int(body["timeout-minutes"]) <= (360 if name in LONG else 180)
     assert "concurrency" in flow
     assert "pull_request_target" not in flow["on"]
     own = body["runs-on"] == ["self-hosted", "gpu"]
