@@ -1,6 +1,16 @@
 """The proof that the gate can fail: planted defects, and what must catch each of them."""
 
-from accel.prove.costs import Copied, Doubled, Idle, Leaking, Off, Slower, Twice
+from accel.prove.costs import (
+    Copied,
+    Doubled,
+    Dragging,
+    Hoarding,
+    Idle,
+    Leaking,
+    Off,
+    Slower,
+    Twice,
+)
 from accel.prove.defect import Defect
 from accel.prove.inputs import (
     Cached,
@@ -20,6 +30,6 @@ DEFECTS: tuple[Defect, ...] = (
     Off(), Twice(), Idle(), Copied(),
     Black(), Grey(), Tinted(), NotFinite(), Frozen(), Shuffled(), Flicker(),
     WrongSeed(), WrongImage(), LostMotion(), Cached(), Untuned(), LostBias(), FewerThanSaid(),
-    Doubled(), Leaking(), Slower(), Crowded(), Hidden(),
+    Doubled(), Hoarding(), Leaking(), Slower(), Dragging(), Crowded(), Hidden(),
 )  # fmt: skip
 """Every planted defect, in the order of the table."""

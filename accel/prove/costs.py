@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from accel.core import Counters, Request
+from accel.core import Counters, Fidelity, Request
 from accel.errors import NoEffectError
 from accel.memory import MIB, RssMeter
 from accel.methods.int8_weight_only import Int8WeightOnly
@@ -18,12 +18,15 @@ from accel.prove.defect import Catch, Defect, Raises
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["Copied", "Doubled", "Idle", "Leaking", "Off", "Slower", "Twice", "dawdle"]
+__all__ = [
+    "Copied", "Doubled", "Dragging", "Hoarding", "Idle", "Leaking", "Off", "Slower", "Twice",
+    "dawdle",
+]  # fmt: skip
 
 LEAK = 16 * MIB
 """Bytes that stay in use after each generation."""
 
-SLEEP = 0.05
+SLEEP, DRAG = 0.05, 0.15
 """Of a generation's own time."""
 
 
@@ -122,6 +125,29 @@ class Doubled(Defect):
         wrap(pipeline.diffusers, "decode_latents", doubled)
 
 
+class Hoarding(Defect):
+    """The weights that int8 replaced are kept: nothing is saved."""
+
+    name = "hoarding"
+    host = Int8WeightOnly()
+    caught_by = (Catch("memory", "memory.denoise.allocated_mib", "claimed: at most", "timed"),)
+
+    def apply(self, pipeline: Pipeline) -> None:
+        kept = [*pipeline.denoiser.parameters()]
+        self.host.apply(pipeline)
+        inner = pipeline.generate
+
+        def hoarding(request: Request) -> torch.Tensor:
+            video = inner(request)
+            assert kept
+            return video
+
+        pipeline.generate = hoarding
+
+    def plant(self, pipeline: Pipeline) -> None:
+        """All is done in `apply`: afterwards the weights are gone."""
+
+
 class Leaking(Defect):
     """16 MiB more are kept after each generation."""
 
@@ -144,7 +170,8 @@ class Slower(Defect):
     """A generation takes 5 % longer."""
 
     name = "slower"
-    fidelity = "exact"
+    fidelity: ClassVar[Fidelity] = "exact"
+    share: ClassVar[float] = SLEEP
     caught_by = (Catch("speed", "speedup", "in the baseline", "timed"),)
 
     def plant(self, pipeline: Pipeline) -> None:
@@ -153,10 +180,20 @@ class Slower(Defect):
         def slower(request: Request) -> torch.Tensor:
             start = time.perf_counter()
             video = inner(request)
-            dawdle(start, SLEEP, pipeline.device)
+            dawdle(start, self.share, pipeline.device)
             return video
 
         pipeline.generate = slower
+
+
+class Dragging(Slower):
+    """A generation takes 15 % longer, of int8, which claims 1/1.05 of M0's speed."""
+
+    name = "dragging"
+    fidelity = "faithful"
+    host = Int8WeightOnly()
+    share = DRAG
+    caught_by = (Catch("speed", "speedup", "claimed: at most", "timed"),)
 
 
 def dawdle(start: float, share: float, device: torch.device) -> None:

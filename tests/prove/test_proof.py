@@ -6,7 +6,7 @@ import pytest
 
 from accel.errors import NoEffectError, WorkerDiedError
 from accel.methods.int8_weight_only import Int8WeightOnly
-from accel.prove.costs import Doubled, Leaking, Off, Slower
+from accel.prove.costs import Doubled, Dragging, Hoarding, Leaking, Off, Slower
 from accel.prove.healthy import Unedited
 from accel.prove.proof import Evidence, alarms, exact_interval, exit_code, healthy, rows
 from accel.prove.videos import Black
@@ -61,6 +61,27 @@ def test_five_percent_of_sleep_is_beyond_the_limit_of_time():
     (row,) = rows(Slower(), of(Slower(), {"speedup": 1.5 / 1.05}))
     assert row.caught == "yes"
     assert row.beyond == pytest.approx(0.626, abs=0.01)
+
+
+BROKEN = {
+    Hoarding(): {"memory.denoise.allocated_mib": 998.0},
+    Dragging(): {f"speedup{end}": 1 / 1.15 for end in ("", "_low", "_high")},
+}
+
+
+@pytest.mark.parametrize("defect", BROKEN, ids=lambda defect: defect.name)
+def test_a_broken_claim_is_caught_by_the_claim_alone(defect, monkeypatch):
+    """The records' int8 saves 800 MiB; the margins of the baseline are another matter."""
+    planted = record(metrics=BROKEN[defect])
+    evidence = Evidence({Int8WeightOnly(): record()}, {defect: planted})
+    (row,) = rows(defect, evidence)
+    assert row.caught == "yes"
+    assert "claimed: at most" in row.message
+    assert row.beyond > 0
+    monkeypatch.setattr(Int8WeightOnly, "claims", lambda self, request: ())
+    (row,) = rows(defect, evidence)
+    assert (row.caught, row.message) == ("no", "the gate has no such check")
+    assert exit_code(evidence, [row]) == 1
 
 
 @pytest.mark.parametrize("change", [{"group": "svd.mini"}, {"hardware": "cpu"}])

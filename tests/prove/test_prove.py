@@ -53,7 +53,8 @@ def test_every_defect_is_caught_by_its_own_check(evidence):
 
 def test_what_cannot_be_shown_here_says_what_it_needs(evidence):
     rest = {row.defect: row.caught for row in found(evidence) if row.caught.startswith("needs")}
-    assert rest.pop("slower") == "needs a GPU and full-size weights"
+    for defect in ("slower", "dragging", "hoarding"):
+        assert rest.pop(defect) == "needs a GPU and full-size weights"
     assert rest.pop("hidden") == "needs a GPU, full-size weights and --blocks"
     assert rest.pop("crowded").startswith("needs a GPU whose processes NVML lists, ")
     on_cpu = evidence.healthy[Int8WeightOnly()].hardware == "cpu"

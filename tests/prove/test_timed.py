@@ -11,6 +11,7 @@ from accel import fitness, limits
 from accel.core import Case
 from accel.launch import Options
 from accel.limits import LIMITS
+from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.methods.reference import Reference
 from accel.models import default_request
 from accel.prove import DEFECTS
@@ -49,7 +50,7 @@ def test_every_defect_of_time_is_caught(evidence):
     assert alarms(evidence) == []
     assert [row for row in found(evidence) if row.caught == "no"] == []
     caught = {row.defect for row in found(evidence) if row.caught == "yes"}
-    assert {"slower", "crowded", "hidden"} <= caught
+    assert {"slower", "dragging", "hoarding", "crowded", "hidden"} <= caught
 
 
 def test_without_the_limit_of_the_speedup(evidence, monkeypatch):
@@ -58,6 +59,11 @@ def test_without_the_limit_of_the_speedup(evidence, monkeypatch):
         limits.Limit, "covers", lambda self, *asked: self != SPEEDUP and covers(self, *asked)
     )
     assert missed(evidence) == {"slower"}
+
+
+def test_without_what_int8_claims(evidence, monkeypatch):
+    monkeypatch.setattr(Int8WeightOnly, "claims", lambda self, request: ())
+    assert missed(evidence) == {"dragging", "hoarding"}
 
 
 @pytest.mark.parametrize(
