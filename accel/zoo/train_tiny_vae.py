@@ -8,8 +8,6 @@ moved as `train_vae` moves them, for those that a UNet makes lie between encoded
 clips of four frames: what is known of the frame before each has to be learned, too.
 """
 
-import math
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -22,7 +20,15 @@ from accel.models.students import fingerprint
 from accel.models.tiny_decoder import MINI, TinyDecoder
 from accel.zoo import samples, world
 from accel.zoo.ring import Ring
-from accel.zoo.train_vae import finite_gradient, moved, moves, reconstruction_loss
+from accel.zoo.train_vae import (
+    decibels,
+    decoded,
+    finite_gradient,
+    moved,
+    moves,
+    reconstructed,
+    reconstruction_loss,
+)
 from accel.zoo.training import WEIGHTS, Plan, Training, parse, scene_seeds
 
 WIDTH = 24  # 0.5 MB in fp16
@@ -63,31 +69,6 @@ def draw(ring: Ring, clips: int) -> tuple[Tensor, Tensor]:
     return latents, frames.flatten(0, 1).float() / 127.5 - 1
 
 
-def decoded(network: Callable[..., Tensor], latents: Tensor) -> Tensor:
-    """Clips of latents [n, T, C, h, w] -> frames [n * T, 3, H, W] in [-1, 1]."""
-    n, frames = latents.shape[:2]
-    only = latents.new_zeros(n, frames)
-    return network(latents.flatten(0, 1), image_only_indicator=only, num_frames=frames)
-
-
-def in_chunks(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor:
-    """A clip's latents [T, C, h, w] -> frames [T, 3, H, W], CHUNK_FRAMES at a time."""
-    return torch.cat([decode(part) for part in latents.split(CHUNK_FRAMES)])
-
-
-def reconstructed(vae: AutoencoderKLTemporalDecoder, network: TinyDecoder, clip: Tensor) -> Tensor:
-    """Frames [T, 3, H, W] in [0, 1], encoded by the VAE and decoded by the tiny decoder."""
-    latents = vae.encode(clip * 2 - 1).latent_dist.mode()
-    frames = in_chunks(lambda part: decoded(network, part[None]), latents)
-    return ((frames + 1) / 2).clamp(0, 1)
-
-
-def _psnr(output: Tensor, target: Tensor) -> float:
-    """dB, of frames in [-1, 1]."""
-    error = (output.clamp(-1, 1) - target.clamp(-1, 1)) / 2
-    return -10 * math.log10(float(error.square().mean()) + 1e-10)
-
-
 @torch.no_grad()
 def quality(
     vae: AutoencoderKLTemporalDecoder, network: TinyDecoder, clips: int
@@ -99,13 +80,10 @@ def quality(
     """
     perceptual = lpips_net.network().to(vae.device)
     rows: list[tuple[float, ...]] = []
-    for video in world.sample(clips, 998_000_000, frames=14, device=vae.device).video:
-        truth = video * 2 - 1
-        latents = vae.encode(truth).latent_dist.mode()
-        full = in_chunks(lambda part: vae.decode(part, num_frames=len(part)).sample, latents)
-        tiny = in_chunks(lambda part: decoded(network, part[None]), latents)
-        distance = float(perceptual(tiny.clamp(-1, 1), full.clamp(-1, 1)).mean())
-        rows.append((_psnr(tiny, full), _psnr(tiny, truth), _psnr(full, truth), distance))
+    for clip in world.sample(clips, 998_000_000, frames=14, device=vae.device).video:
+        full, tiny = (reconstructed(vae, decoder, clip) for decoder in (vae.decoder, network))
+        distance = float(perceptual(tiny * 2 - 1, full * 2 - 1).mean())
+        rows.append((decibels(tiny, full), decibels(tiny, clip), decibels(full, clip), distance))
     names = ("teacher", "truth", "teacher to truth", "lpips")
     return {name: sum(x) / clips for name, x in zip(names, zip(*rows, strict=True), strict=True)}
 

@@ -131,21 +131,33 @@ def normalise(vae: AutoencoderKLTemporalDecoder, images: Tensor) -> float:
     return factor
 
 
-def reconstructed(vae: AutoencoderKLTemporalDecoder, clip: Tensor) -> Tensor:
-    """Frames [T, 3, H, W] in [0, 1], encoded and decoded 8 frames at a time: the same shape."""
+def decoded(decoder: Callable[..., Tensor], latents: Tensor) -> Tensor:
+    """Clips of latents [n, T, C, h, w] -> frames [n * T, 3, H, W] in [-1, 1]."""
+    n, frames = latents.shape[:2]
+    only = latents.new_zeros(n, frames)
+    return decoder(latents.flatten(0, 1), image_only_indicator=only, num_frames=frames)
+
+
+def reconstructed(vae: AutoencoderKLTemporalDecoder, decoder: nn.Module, clip: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] in [0, 1], encoded, and decoded 8 frames at a time: the same shape.
+
+    decoder: the VAE's own, or another one of its latents.
+    """
     parts = vae.encode(clip * 2 - 1).latent_dist.mode().split(CLIP_FRAMES)
-    decoded = torch.cat([vae.decode(part, num_frames=len(part)).sample for part in parts])
-    return ((decoded + 1) / 2).clamp(0, 1)
+    frames = torch.cat([decoded(decoder, part[None]) for part in parts])
+    return ((frames + 1) / 2).clamp(0, 1)
+
+
+def decibels(output: Tensor, target: Tensor) -> float:
+    """PSNR of images in [0, 1]."""
+    return -10 * math.log10(float((output - target).square().mean()) + 1e-10)
 
 
 @torch.no_grad()
 def psnr(vae: AutoencoderKLTemporalDecoder, device: torch.device, clips: int = 32) -> float:
     """Mean PSNR (dB) of held-out clips of 14 frames, decoded 8 frames at a time, in fp32."""
     video = world.sample(clips, 998_000_000, frames=14, device=device).video
-    values = []
-    for clip in video:
-        error = reconstructed(vae, clip) - clip
-        values.append(-10 * math.log10(float(error.square().mean()) + 1e-10))
+    values = [decibels(reconstructed(vae, vae.decoder, clip), clip) for clip in video]
     return sum(values) / len(values)
 
 
@@ -213,7 +225,8 @@ def main() -> None:
         loss: Tensor = reconstruction_loss(output, target) + PERCEPTUAL_WEIGHT * distance
         return loss + KL_WEIGHT * kl
 
-    training.run(loss_of, samples.reconstructions(partial(reconstructed, vae), plan.device))
+    coder = partial(reconstructed, vae, vae.decoder)
+    training.run(loss_of, samples.reconstructions(coder, plan.device))
     if plan.ranks.first:
         with training.averaged():
             export(vae, plan, ring)

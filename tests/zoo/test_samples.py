@@ -106,7 +106,8 @@ def test_a_sheet_of_generated_clips(small):
 def test_a_sheet_of_reconstructions_shows_what_comes_back(small):
     truth, own = truth_and_own(samples.reconstructions(lambda clip: clip, CPU)("same"))
     assert np.array_equal(truth, own)
-    coder = partial(train_vae.reconstructed, tiny_pipeline().vae)
+    vae = tiny_pipeline().vae
+    coder = partial(train_vae.reconstructed, vae, vae.decoder)
     truth, own = truth_and_own(samples.reconstructions(coder, CPU)("vae at step 1"))
     assert np.abs(truth.astype(int) - own).mean() > 5
 

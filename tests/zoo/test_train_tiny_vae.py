@@ -6,7 +6,8 @@ import torch
 from accel.zoo import train_tiny_vae
 from accel.zoo.ranks import ALONE
 from accel.zoo.ring import Ring
-from accel.zoo.train_tiny_vae import build, decoded, draw, fill, quality
+from accel.zoo.train_tiny_vae import build, draw, fill, quality
+from accel.zoo.train_vae import decoded
 from accel.zoo.training import Plan, Training
 from tests.tiny import tiny_pipeline
 
