@@ -256,7 +256,7 @@ def _reason(goal: Goal, choice: Candidate) -> str:
     why = {
         "latency": "the fastest that keeps the reference's sample",
         "preview": "the fastest of all, whatever video it makes",
-        "memory": "the least peak memory",
+        "memory": "the least peak memory that keeps the reference's sample",
         "balance": f"the most speed for its loss, at 0.1 LPIPS for a factor of e^{PRICE / 10:g}",
     }[goal]
     distance = "" if choice.lpips is None else f", LPIPS {choice.lpips:.3g}"
