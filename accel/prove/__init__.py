@@ -22,13 +22,22 @@ from accel.prove.inputs import (
     WrongSeed,
 )
 from accel.prove.machine import Crowded, Hidden
-from accel.prove.videos import Black, Flicker, Frozen, Grey, NotFinite, Shuffled, Tinted
+from accel.prove.videos import (
+    Black,
+    Flicker,
+    Frozen,
+    Grey,
+    NotFinite,
+    OneStill,
+    Shuffled,
+    Tinted,
+)
 
 __all__ = ["DEFECTS"]
 
 DEFECTS: tuple[Defect, ...] = (
     Off(), Twice(), Idle(), Copied(),
-    Black(), Grey(), Tinted(), NotFinite(), Frozen(), Shuffled(), Flicker(),
+    Black(), Grey(), Tinted(), NotFinite(), Frozen(), OneStill(), Shuffled(), Flicker(),
     WrongSeed(), WrongImage(), LostMotion(), Cached(), Untuned(), LostBias(), FewerThanSaid(),
     Doubled(), Hoarding(), Leaking(), Slower(), Dragging(), Crowded(), Hidden(),
 )  # fmt: skip

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Catch", "Defect", "Raises"]
 
-Needs = Literal["anything", "trained", "cpu", "gpu", "timed", "blocks", "processes"]
+Needs = Literal["anything", "trained", "several", "cpu", "gpu", "timed", "blocks", "processes"]
 
 REASONS: dict[Needs, str] = {
     "trained": "needs trained weights",
+    "several": "needs trained weights and several inputs (--seeds, --images)",
     "cpu": "needs a CPU",
     "gpu": "needs a GPU",
     "timed": "needs a GPU and full-size weights",
@@ -35,8 +36,9 @@ class Catch:
     """One check of the gate, as one of its questions asks it.
 
     says: words of its message that no other question's message has. needs: where the check is
-    asked: on a CPU, on a GPU, where quality or where time is judged, where blocks of single calls
-    tell it, and where they see other processes. status: what it must say; None: any that fails.
+    asked: on a CPU, on a GPU, where quality or where time is judged, of several inputs, where
+    blocks of single calls tell it, and where they see other processes. status: what it must say;
+    None: any that fails.
     """
 
     family: Family
@@ -54,6 +56,7 @@ class Catch:
         blocks = timed and "blocks_rejected" in healthy.metrics
         asked: dict[Needs, bool] = {
             "anything": True, "trained": is_judged(healthy), "cpu": on_cpu, "gpu": not on_cpu,
+            "several": is_judged(healthy) and healthy.metrics.get("inputs", 1) != 1,
             "timed": timed, "blocks": blocks,
             "processes": blocks and "memory.peak.process_mib" in healthy.metrics,
         }  # fmt: skip

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from accel.core import Request
 from accel.prove.defect import Catch, Defect, Raises
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["Black", "Flicker", "Frozen", "Grey", "NotFinite", "Shuffled", "Tinted"]
+__all__ = ["Black", "Flicker", "Frozen", "Grey", "NotFinite", "OneStill", "Shuffled", "Tinted"]
+
+GRAIN = 3 / 255
+"""Of each pixel, at most: more than a frozen video has, and no motion."""
 
 
 def _no_video(kind: str) -> tuple[Catch | Raises, ...]:
@@ -21,7 +25,7 @@ def _no_video(kind: str) -> tuple[Catch | Raises, ...]:
 
 def _restless(metric: str) -> tuple[Catch, ...]:
     return (
-        Catch("quality", metric, "in the reference; allowed"),
+        Catch("quality", metric, "; allowed: "),
         Catch("quality", metric, "in the baseline"),
     )
 
@@ -88,6 +92,28 @@ class Frozen(Video):
 
     def edited(self, video: torch.Tensor) -> torch.Tensor:
         return video[:1].expand_as(video).clone()
+
+
+class OneStill(Defect):
+    """One of several inputs stands still, but for grain; the most frequent class is that of the
+    others.
+    """
+
+    name = "one_still"
+    caught_by = (Catch("collapse", "motion_class.inputs", "the video is frozen, and", "several"),)
+
+    def plant(self, pipeline: Pipeline) -> None:
+        inner, one = pipeline.generate, (pipeline.request.image, pipeline.request.seed)
+
+        def generate(request: Request) -> torch.Tensor:
+            video = inner(request)
+            if (request.image, request.seed) != one:
+                return video
+            dice = torch.Generator().manual_seed(0)
+            grain = GRAIN * torch.rand(video.shape, generator=dice)
+            return video[:1] * (1 - GRAIN) + grain.to(video)
+
+        pipeline.generate = generate
 
 
 class Shuffled(Video):

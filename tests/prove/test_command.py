@@ -29,7 +29,7 @@ def test_a_gate_that_catches_nothing_fails_the_proof(tmp_path, monkeypatch, caps
     assert "not caught: off by NoEffectError (int8_linears is 0, expected): it was " in printed
     assert "not caught: slower by speed: speedup (in the baseline): pass: speedup is" in printed
     assert "checks: 0 caught, " in printed
-    assert "3 cannot be shown here" in printed
+    assert "4 cannot be shown here" in printed
     assert printed.endswith("A/A: 0 false alarms in 5 repeats; the rate is 0.0 to 52.2 % (95 %)\n")
 
 

@@ -57,6 +57,7 @@ def test_what_cannot_be_shown_here_says_what_it_needs(evidence):
         assert rest.pop(defect) == "needs a GPU and full-size weights"
     assert rest.pop("hidden") == "needs a GPU, full-size weights and --blocks"
     assert rest.pop("crowded").startswith("needs a GPU whose processes NVML lists, ")
+    assert rest.pop("one_still").startswith("needs trained weights and several inputs")
     on_cpu = evidence.healthy[Int8WeightOnly()].hardware == "cpu"
     assert rest == {"doubled": "needs a GPU" if on_cpu else "needs a CPU"}
 

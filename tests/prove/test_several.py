@@ -1,0 +1,67 @@
+"""Defects that only several inputs show, and the others' checks as several images word them."""
+
+import pytest
+
+from accel.core import Case
+from accel.launch import Options
+from accel.models import default_request
+from accel.prove.healthy import Unedited
+from accel.prove.inputs import WrongImage
+from accel.prove.proof import Evidence, exit_code, healthy, rows
+from accel.prove.videos import OneStill
+from accel.runner import Bench
+from accel.runs import RunFolder
+from tests.examples import record
+from tests.local_worker import LocalWorker
+
+REQUEST = default_request("svd", "mini", frames=5, steps=4, seeds=2)
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    folder = RunFolder(tmp_path_factory.mktemp("several"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accel.launch.Worker", LocalWorker)
+        with Bench(folder, Options(1, device="cpu", timed=False), lambda text: None) as bench:
+            sound, planted = (
+                bench.measure(Case("svd", "mini", REQUEST, method))
+                for method in (Unedited(), OneStill())
+            )
+    return Evidence({Unedited(): sound}, {OneStill(): planted})
+
+
+def test_one_of_two_stands_still(evidence):
+    assert [verdict.lines for verdict in healthy(evidence)] == [()] * 2
+    (row,) = rows(OneStill(), evidence)
+    assert row.caught == "yes"
+    assert row.message.endswith("the reference's moves: coffee, seed 0")
+    assert exit_code(evidence, [row]) == 0
+
+
+def test_without_the_check_of_each_input(evidence, monkeypatch):
+    monkeypatch.setattr("accel.gate.frozen_inputs", lambda record: iter(()))
+    (row,) = rows(OneStill(), evidence)
+    assert row.caught == "no"
+    assert exit_code(evidence, [row]) == 1
+
+
+def test_of_one_input_it_cannot_be_shown():
+    (row,) = rows(OneStill(), Evidence({Unedited(): record()}, {OneStill(): record()}))
+    assert row.caught == "needs trained weights and several inputs (--seeds, --images)"
+
+
+def of_images(*scores):
+    """A record of one input for each image, with that CLIP similarity beside 0.97."""
+    found = [
+        {"image": f"{place}", "digest": None, "seed": 0, "scores": {"clip": own},
+         "reference": {"clip": 0.97}}
+        for place, own in enumerate(scores)
+    ]  # fmt: skip
+    clip = sum(scores) / len(scores)
+    return record({"inputs": len(scores), "clip": clip}, samples={"inputs": found})
+
+
+def test_the_wrong_image_is_caught_by_the_interval_over_images():
+    evidence = Evidence({Unedited(): of_images(0.97, 0.97)}, {WrongImage(): of_images(0.6, 0.61)})
+    beside, _ = rows(WrongImage(), evidence)
+    assert (beside.caught, "over 2 images; allowed: 0.02 apart" in beside.message) == ("yes", True)
