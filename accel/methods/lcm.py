@@ -20,7 +20,7 @@ import torch
 
 from accel.core import Claim, Counters, Fidelity, Method, Request, Weights
 from accel.errors import InvalidRequestError
-from accel.methods.fewer_steps import UNGUIDED, speed
+from accel.methods.fewer_steps import guided_calls, speed
 from accel.methods.surgery import wrap
 from accel.models.students import put_in, refusal, weight_files
 
@@ -58,8 +58,7 @@ class Lcm(Method):
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Speed by the denoiser calls, which are cheaper where guidance falls away."""
-        cheaper = UNGUIDED if self.guidance <= 1 < request.max_guidance else 1
-        return (speed(request, cheaper * self.steps),)
+        return (speed(request, guided_calls(self.steps, self.guidance)),)
 
     def weight_files(self, weights: Weights) -> dict[str, Path]:
         return weight_files(self.weights, weights)

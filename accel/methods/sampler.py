@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 from accel.core import Claim, Counters, Fidelity, Method, Request
 from accel.errors import InvalidRequestError, NoEffectError, unknown_name
-from accel.methods.fewer_steps import nearness, speed
+from accel.methods.fewer_steps import guided_calls, nearness, speed
 
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
@@ -85,7 +85,7 @@ class Sampler(Method):
     def claims(self, request: Request) -> tuple[Claim, ...]:
         """Speed by the denoiser calls; a second-order method is as near as half as many steps."""
         alike = self.steps if self.kind == "ays" else (self.steps + 1) // 2
-        return (speed(request, self.calls), *nearness(alike))
+        return (speed(request, guided_calls(self.calls, request.max_guidance)), *nearness(alike))
 
     def unfit(self, request: Request) -> str | None:
         if self.calls < request.steps:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from accel.core import Claim, Counters, Fidelity, Method, Request, Weights
-from accel.methods.fewer_steps import OVERHEAD
+from accel.methods.fewer_steps import OVERHEAD, guided_calls
 from accel.methods.surgery import wrap
 from accel.models.tiny_decoder import put_in, refusal, weight_files
 
@@ -80,7 +80,7 @@ class TinyVae(Method):
         """Half of what surrounds the denoising, memory by the pixels of a chunk, and nearness."""
         chunk = min(request.decode_chunk_size, request.frames)
         saved = SAVED_MIB_PER_PIXEL * chunk * request.height * request.width
-        steps = request.steps
+        steps = guided_calls(request.steps, request.max_guidance)
         return (
             Claim("speedup", at_least=(steps + OVERHEAD) / (steps + OVERHEAD / 2)),
             Claim("memory.decode.allocated_mib", at_most=-saved, delta=True),

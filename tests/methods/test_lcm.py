@@ -164,6 +164,13 @@ def test_four_unguided_steps_are_claimed_4_6_times_as_fast():
     assert claim.at_least == pytest.approx(0.9 * 28.3 / (4 * 0.55 + 3.3))
 
 
+def test_beside_an_unguided_reference_guided_steps_claim_less():
+    request = default_request("svd-xt", "untrained", max_guidance=1.0)
+    for text, steps in (("lcm:4,2.0", 4), ("lcm:4", 0.55 * 4), ("fewer_steps:4", 0.55 * 4)):
+        claim = next(c for c in parse(text).claims(request) if c.metric == "speedup")
+        assert claim.at_least == pytest.approx(0.9 * (25 * 0.55 + 3.3) / (steps + 3.3)), text
+
+
 def test_guided_steps_may_be_thinned_out(tiny_folder, student):
     chain = parse(f"lcm:4,2.0,weights={student}+guidance_interval")
     pipeline = tiny(tiny_folder, chain)
