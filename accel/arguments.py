@@ -61,6 +61,13 @@ def measured(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="which methods (default: all that run here)"
     )
+    for option, which in (("student", "distilled and lcm"), ("tiny-decoder", "tiny_vae")):
+        command.add_argument(
+            f"--{option}",
+            metavar="FILE",
+            help=f"weights of {which}, where all that run here are measured and theirs are not "
+            "shipped",
+        )
     command.add_argument(
         "--out",
         type=folder,

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from accel.arguments import settle
+from accel.arguments import refuse, settle
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import method_of, parse
@@ -16,7 +16,7 @@ from accel.models.images import load_image, pictures
 from accel.models.layout import MINI, check_size, multiple_of
 from accel.plugin import gpu_count
 from accel.runner import reference_of
-from accel.standard import REMEDY, standard, unshipped
+from accel.standard import FILED, FILES, REMEDY, standard, unshipped
 from accel.vram import check_cap
 
 __all__ = ["REQUEST_OPTIONS", "case_of", "cases_of", "request_of"]
@@ -57,6 +57,11 @@ def cases_of(options: Namespace) -> Sequence[Case]:
     _check_options(options)
     _check_inputs(request, options.weights)
     if options.methods:
+        refuse(
+            options,
+            dict.fromkeys(FILES.values()),
+            "--methods says all: name a file as in lcm:weights=FILE",
+        )
         methods = [parse(text) for text in options.methods]
     else:
         methods = _standard(options, request)
@@ -119,7 +124,8 @@ def _check_inputs(request: Request, weights: str) -> None:
 
 def _standard(options: Namespace, request: Request) -> list[Method]:
     """The standard methods that fit the request; what is left out is printed with its reason."""
-    where = options.model, options.weights, options.device != "cpu" and gpu_count() > 0
+    on_gpu = options.device != "cpu" and gpu_count() > 0
+    where = options.model, options.weights, on_gpu, _files(options)
     methods = {text: parse(text) for text in standard(*where)}
     unfit: dict[str, list[str]] = {}
     for text, method in methods.items():
@@ -132,6 +138,25 @@ def _standard(options: Namespace, request: Request) -> list[Method]:
         remedy = REMEDY[options.weights]
         print(f"left out, for their weights are not shipped: {', '.join(filed)}; {remedy}")
     return [method for method in methods.values() if not method.unfit(request)]
+
+
+def _files(options: Namespace) -> dict[str, str]:
+    """The files of methods whose weights are not shipped, by option; all of them are there.
+
+    Raises InvalidRequestError for one that a method's text cannot hold, or weights that ship them.
+    """
+    names = dict.fromkeys(FILES.values())
+    found = {name: path for name in names if (path := getattr(options, name))}
+    if found and not FILED[options.weights]:
+        refuse(options, found, f"{options.weights} weights take no file")
+    for path in found.values():
+        if bad := sorted({*path} & {*"+,"}):
+            raise InvalidRequestError(
+                f"{path} has {bad[0]!r} in it, which parts methods; link it under another name"
+            )
+        if not Path(path).is_file():
+            raise MissingWeightsError(f"{path} is not there; give the path of the weights")
+    return found
 
 
 def _size(text: str) -> dict[str, int]:

@@ -35,7 +35,7 @@ console = Console()
 
 MEASURING = (
     "weights", "path", "methods", "size", "vram_cap", "out", "device", "pairs", "blocks", "clip",
-    "timeout", "repeats", "cold", "fresh",
+    "timeout", "repeats", "cold", "fresh", "student", "tiny_decoder",
 )  # fmt: skip
 """Options of a measurement, beside those of its request."""
 

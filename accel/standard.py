@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CHAINS", "REMEDY", "TABLE_1", "standard", "unshipped"]
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = ["CHAINS", "FILED", "FILES", "REMEDY", "TABLE_1", "standard", "unshipped"]
 
 QUICK = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
 """M0, M1 and M3: what runs anywhere, in minutes."""
@@ -28,29 +31,48 @@ FILED = {
     "mini": ("distilled", "lcm", "tiny_vae"),
     "untrained": (),
 }
-"""Methods whose weights are not shipped, by the pipeline's; `lcm:weights=FILE` names one's own."""
+"""Methods whose weights are not shipped, by the pipeline's."""
+
+FILES = {"distilled": "student", "lcm": "student", "tiny_vae": "tiny_decoder"}
+"""The option that names such a method's file."""
 
 REMEDY = {
-    "pretrained": "get their files, and name them by --methods, as in "
-    "distilled:weights=AnimateLCM-SVD-xt.safetensors, "
-    "lcm:4,weights=AnimateLCM-SVD-xt.safetensors and tiny_vae:weights=taesdv.pth",
+    "pretrained": "get their files, and name them: --student AnimateLCM-SVD-xt.safetensors "
+    "--tiny-decoder taesdv.pth",
     "mini": "`python -m accel.zoo.train_lcm` distils a student, "
-    "`python -m accel.zoo.train_tiny_vae` a decoder; then name them by --methods",
+    "`python -m accel.zoo.train_tiny_vae` a decoder; then name them by --student, --tiny-decoder",
 }
 """How to measure what is FILED all the same."""
 
 
-def standard(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
+def standard(
+    model: str, weights: str, on_gpu: bool, files: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Methods by text: Table 1 and the chains of svd-xt, a quick choice of other models.
 
-    Compilation is left to GPUs, and what is FILED to those who have the file.
+    Compilation is left to GPUs, and what is FILED to those who have the file. files: by option.
     """
-    return tuple(text for text in _chosen(model, on_gpu) if not _is_filed(text, weights))
+    texts = (_with_files(text, files) for text in _chosen(model, on_gpu))
+    return tuple(text for text in texts if not _is_filed(text, weights))
 
 
-def unshipped(model: str, weights: str, on_gpu: bool) -> tuple[str, ...]:
+def unshipped(
+    model: str, weights: str, on_gpu: bool, files: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """What `standard` leaves out because its weights are FILED."""
-    return tuple(text for text in _chosen(model, on_gpu) if _is_filed(text, weights))
+    texts = (_with_files(text, files) for text in _chosen(model, on_gpu))
+    return tuple(text for text in texts if _is_filed(text, weights))
+
+
+def _with_files(text: str, files: Mapping[str, str]) -> str:
+    """Each part with its file, if there is one."""
+    return "+".join(_with_file(part, files) for part in text.split("+"))
+
+
+def _with_file(part: str, files: Mapping[str, str]) -> str:
+    if (file := files.get(FILES.get(part.partition(":")[0], ""))) is None:
+        return part
+    return f"{part}{',' if ':' in part else ':'}weights={file}"
 
 
 def _chosen(model: str, on_gpu: bool) -> tuple[str, ...]:
@@ -59,4 +81,6 @@ def _chosen(model: str, on_gpu: bool) -> tuple[str, ...]:
 
 
 def _is_filed(text: str, weights: str) -> bool:
-    return any(part.startswith(FILED[weights]) for part in text.split("+"))
+    """Whether a part lacks a file."""
+    parts = (part for part in text.split("+") if "weights=" not in part)
+    return any(part.startswith(FILED[weights]) for part in parts)

@@ -4,6 +4,7 @@ import pytest
 
 from accel.__main__ import parser
 from accel.cases import cases_of
+from accel.errors import InvalidRequestError, MissingWeightsError
 from accel.methods import parse
 from accel.models import default_request
 from accel.standard import standard
@@ -58,7 +59,7 @@ def test_methods_that_are_named_are_not_left_out(capsys):
 @pytest.mark.parametrize(
     ("weights", "names", "remedy"),
     [
-        ("pretrained", {"distilled", "lcm:4", "tiny_vae"}, "lcm:4,weights=AnimateLCM-SVD-xt.safe"),
+        ("pretrained", {"distilled", "lcm:4", "tiny_vae"}, "--student AnimateLCM-SVD-xt.safetens"),
         ("mini", {"tiny_vae", "distilled", "lcm:4"}, "`python -m accel.zoo.train_lcm` distils a"),
     ],
 )
@@ -69,6 +70,29 @@ def test_what_wants_a_file_is_named_with_the_remedy(weights, names, remedy, caps
     assert names <= set(told.split(", "))
     assert {parse(text).slug for text in told.split(", ")} == WHOLE - found
     assert remedy in line
+
+
+def test_with_its_files_nothing_is_left_out(tmp_path, capsys):
+    files = [tmp_path / "student.safetensors", tmp_path / "decoder.pth"]
+    for file in files:
+        file.touch()
+    options = ("--student", str(files[0]), "--tiny-decoder", str(files[1]))
+    assert len(chosen("--weights", "pretrained", *options)) == len(WHOLE)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--weights pretrained --student nowhere", "nowhere is not there; give the path"),
+        ("--weights mini --student a+b", r"a\+b has '\+' in it, .* link it under another name"),
+        ("--weights untrained --student x", "untrained weights take no file; leave out --student"),
+        ("--tiny-decoder x --methods tiny_vae", "leave out --tiny-decoder"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(words, message):
+    with pytest.raises((InvalidRequestError, MissingWeightsError), match=message):
+        chosen(*words.split())
 
 
 def test_a_chain_is_unfit_where_a_part_is_after_those_before_it():

@@ -3,7 +3,7 @@ import pytest
 from accel.core import Case
 from accel.methods import METHODS, parse
 from accel.models import MODELS, default_request
-from accel.standard import CHAINS, TABLE_1, standard
+from accel.standard import CHAINS, TABLE_1, standard, unshipped
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -28,6 +28,22 @@ def test_svd_xt_on_a_gpu_gets_the_whole_table_and_the_chains():
 def test_a_cpu_compiles_nothing():
     for model in MODELS:
         assert not any("torch_compile" in t for t in standard(model, "mini", on_gpu=False))
+
+
+def test_with_their_files_the_table_is_whole():
+    files = {"student": "lcm.safetensors", "tiny_decoder": "taesdv.pth"}
+    texts = standard("svd-xt", "pretrained", True, files)
+    assert len(texts) == len((*TABLE_1, *CHAINS))
+    assert "distilled:weights=lcm.safetensors" in texts
+    assert "lcm:4,weights=lcm.safetensors+tiny_vae:weights=taesdv.pth" in texts
+    assert "lcm:4,weights=lcm.safetensors+keyframes:7+torch_compile:decoder=true" in texts
+    assert all(parse(text) for text in texts)
+    assert unshipped("svd-xt", "pretrained", True, files) == ()
+
+
+def test_a_student_alone_leaves_the_tiny_decoder_out():
+    left = unshipped("svd-xt", "mini", False, {"student": "lcm.safetensors"})
+    assert left == ("tiny_vae", "lcm:4,weights=lcm.safetensors+tiny_vae")
 
 
 @pytest.mark.parametrize("weights", ["pretrained", "mini"])
