@@ -65,8 +65,7 @@ def measured(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             f"--{option}",
             metavar="FILE",
-            help=f"weights of {which}, where all that run here are measured and theirs are not "
-            "shipped",
+            help=f"weights of {which}, where they are not shipped; without --methods",
         )
     command.add_argument(
         "--out",
