@@ -9,7 +9,7 @@ other methods make of the quality together is in test_pair_quality.
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,23 @@ def pairs() -> list[tuple[str, str]]:
     everything = product(CONFIGURED, repeat=2)
     firsts = set(FIRST.values())
     return [pair for pair in everything if "torch_compile" not in pair or set(pair) <= firsts]
+
+
+def triples() -> list[tuple[str, ...]]:
+    """Ordered triples of methods whose pairs all run; few, but every such pair is in one."""
+
+    def runs(*names: str) -> bool:
+        return not any(pair in REFUSED or pair == UNGUIDED for pair in combinations(names, 2))
+
+    def missing(triple: tuple[str, ...]) -> int:
+        return len(left & {frozenset(pair) for pair in combinations(triple, 2)})
+
+    found, fitting = [], [names for names in permutations(METHODS, 3) if runs(*names)]
+    left = {frozenset(pair) for names in fitting for pair in combinations(names, 2)}
+    while left:
+        found.append(max(fitting, key=missing))
+        left -= {frozenset(pair) for pair in combinations(found[-1], 2)}
+    return found
 
 
 def methods_of(*configurations: str) -> tuple[str, ...]:
@@ -131,6 +148,22 @@ def test_a_pair_engages_or_says_why_not(
     must_refuse = names in REFUSED or (earlier, later) == UNGUIDED
     must_refuse |= later == TUNED and names[0] in STUDENTS
     assert bool(refusal) == must_refuse, refusal or "it ran"
+
+
+@pytest.mark.parametrize("names", triples(), ids="+".join)
+def test_a_triple_of_fitting_pairs_engages(
+    session: Session, loaded: Pipeline, shallow_folder: Path, names: tuple[str, ...]
+) -> None:
+    steps = max(fewest(FIRST[name]) for name in names)
+    session.pipeline.request = replace(loaded.request, steps=steps)
+    chain = Chain(tuple(configured(shallow_folder, FIRST[name]) for name in names))
+    check_engaged(session, chain, loaded)
+
+
+def test_a_triple_with_a_pair_that_does_not_fit_is_refused(shallow_folder: Path) -> None:
+    parts = [configured(shallow_folder, FIRST[name]) for name in ("lcm", "keyframes", "sampler")]
+    with pytest.raises(InvalidRequestError, match="lcm and sampler"):
+        Chain(tuple(parts))
 
 
 def test_inductor_compiles_a_pair(session: Session, loaded: Pipeline, shallow_folder: Path) -> None:
