@@ -64,11 +64,13 @@ def pipeline():
         lambda pipeline: acceptance.reconstruction(pipeline, 3),
         lambda pipeline: acceptance.truth(pipeline, 6, frames=7, steps=10),
         lambda pipeline: acceptance.order(pipeline, 6, frames=3),
+        lambda pipeline: acceptance.obedience(pipeline, 8, steps=5),
+        lambda pipeline: acceptance.stillness(pipeline, 2),
     ],
-    ids=["zero_shot", "reconstruction", "truth", "order"],
+    ids=["zero_shot", "reconstruction", "truth", "order", "obedience", "stillness"],
 )
 def test_the_shipped_models(pipeline, measure):
-    """By few short clips: the command takes 32 whole ones, and asks for motion and still.
+    """By few clips, most of them short: the command takes 32 whole ones.
 
     The first frame repeated is no stand-in for a short clip, in which little moves.
     """
