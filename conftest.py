@@ -7,9 +7,10 @@ import pytest
 pytest_plugins = ["pytester"]
 
 LONGEST = (
-    "prove/test_prove", "methods/test_pairs", "test_gates", "methods/test_contract", "test_runner",
-    "test_faults", "test_signals", "test_cold_start", "test_readme", "zoo/test_training",
-    "zoo/test_acceptance", "methods/test_guidance_interval", "test_spread",
+    "methods/test_pairs", "zoo/test_acceptance", "prove/test_prove", "test_signals", "test_gates",
+    "test_runner", "test_faults", "test_commands", "methods/test_contract", "test_base_head",
+    "zoo/test_training", "prove/test_no_effect", "test_cold_start", "test_readme", "test_fresh",
+    "test_inputs", "test_resumed", "test_vram",
 )  # fmt: skip
 """Files of tests that take half a minute or more on a core, the longest first."""
 
