@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -83,13 +84,13 @@ class Copied(Defect):
     )
 
     def apply(self, pipeline: Pipeline) -> None:
-        video = pipeline.generate(pipeline.request)
+        plain = deepcopy(pipeline)
         self.host.apply(pipeline)
         inner = pipeline.generate
 
         def copied(request: Request) -> torch.Tensor:
             inner(request)
-            return video
+            return plain.generate(request)
 
         pipeline.generate = copied
 

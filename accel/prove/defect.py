@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -35,10 +36,10 @@ REASONS: dict[Needs, str] = {
 class Catch:
     """One check of the gate, as one of its questions asks it.
 
-    says: words of its message that no other question's message has. needs: where the check is
-    asked: on a CPU, on a GPU, where quality or where time is judged, of several inputs, where
-    blocks of single calls tell it, and where they see other processes. status: what it must say;
-    None: any that fails.
+    says: words of its message that no other question's message has, and * for any between them.
+    needs: where the check is asked: on a CPU, on a GPU, where quality or where time is judged, of
+    several inputs, where blocks of single calls tell it, and where they see other processes.
+    status: what it must say; None: any that fails.
     """
 
     family: Family
@@ -65,7 +66,7 @@ class Catch:
     def is_of(self, check: Check) -> bool:
         """Whether the check is this one."""
         named = (check.family, check.metric) == (self.family, self.metric)
-        return named and self.says in check.message
+        return named and fnmatchcase(check.message, f"*{self.says}*")
 
     def is_met_by(self, check: Check) -> bool:
         """Whether the check, which is this one, objects as it must."""

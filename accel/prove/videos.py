@@ -20,7 +20,7 @@ GRAIN = 3 / 255
 
 
 def _no_video(kind: str) -> tuple[Catch | Raises, ...]:
-    return (Catch("collapse", "sanity", f"this is no video: {kind}"),)
+    return (Catch("collapse", "sanity", f"this is no video: *{kind}: "),)
 
 
 def _restless(metric: str) -> tuple[Catch, ...]:

@@ -1,14 +1,19 @@
 """Defects that only several inputs show, and the others' checks as several images word them."""
 
+from dataclasses import replace
+
 import pytest
 
 from accel.core import Case
+from accel.errors import NoEffectError
 from accel.launch import Options
+from accel.methods.int8_weight_only import Int8WeightOnly
 from accel.models import default_request
+from accel.prove.costs import Copied
 from accel.prove.healthy import Unedited
 from accel.prove.inputs import WrongImage
 from accel.prove.proof import Evidence, exit_code, healthy, rows
-from accel.prove.videos import OneStill
+from accel.prove.videos import Black, OneStill
 from accel.runner import Bench
 from accel.runs import RunFolder
 from tests.examples import record
@@ -23,15 +28,23 @@ def evidence(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("accel.launch.Worker", LocalWorker)
         with Bench(folder, Options(1, device="cpu", timed=False), lambda text: None) as bench:
+            case = Case("svd", "mini", REQUEST, Unedited())
             sound, planted = (
-                bench.measure(Case("svd", "mini", REQUEST, method))
-                for method in (Unedited(), OneStill())
+                bench.measure(replace(case, method=method)) for method in (Unedited(), OneStill())
             )
-    return Evidence({Unedited(): sound}, {OneStill(): planted})
+            with pytest.raises(NoEffectError) as copied:
+                bench.measure(replace(case, method=Copied()))
+    hosts = {Unedited(): sound, Int8WeightOnly(): sound}
+    return Evidence(hosts, {OneStill(): planted, Copied(): copied.value})
+
+
+def test_copies_of_both_are_told(evidence):
+    (row,) = rows(Copied(), evidence)
+    assert row.caught == "yes"
 
 
 def test_one_of_two_stands_still(evidence):
-    assert [verdict.lines for verdict in healthy(evidence)] == [()] * 2
+    assert all(verdict.lines == () for verdict in healthy(evidence))
     (row,) = rows(OneStill(), evidence)
     assert row.caught == "yes"
     assert row.message.endswith("the reference's moves: coffee, seed 0")
@@ -48,6 +61,14 @@ def test_without_the_check_of_each_input(evidence, monkeypatch):
 def test_of_one_input_it_cannot_be_shown():
     (row,) = rows(OneStill(), Evidence({Unedited(): record()}, {OneStill(): record()}))
     assert row.caught == "needs trained weights and several inputs (--seeds, --images)"
+
+
+def test_one_that_is_black_is_caught_by_its_name():
+    (kind,) = (catch.says for catch in Black().caught_by)
+    host = record({"inputs": 2, "sanity": "ok"})
+    black = record({"inputs": 2, "sanity": "coffee, seed 1: black: 14 of 14 frames"})
+    (row,) = rows(Black(), Evidence({Unedited(): host}, {Black(): black}))
+    assert (kind, row.caught) == ("this is no video: *black: ", "yes")
 
 
 def of_images(*scores):
