@@ -16,7 +16,7 @@ from accel.models.images import load_image, pictures
 from accel.models.layout import MINI, check_size, multiple_of
 from accel.plugin import gpu_count
 from accel.runner import reference_of
-from accel.standard import FILED, FILES, REMEDY, standard, unshipped
+from accel.standard import FILES, REMEDY, standard, unshipped
 from accel.vram import check_cap
 
 __all__ = ["REQUEST_OPTIONS", "case_of", "cases_of", "request_of"]
@@ -82,6 +82,11 @@ def _check_options(options: Namespace) -> None:
     """What would otherwise show only after minutes of measuring, or not at all."""
     if options.pairs < 1:
         raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
+    if options.fresh and options.blocks:
+        raise InvalidRequestError(
+            f"--blocks {options.blocks} are single calls of two processes, and --fresh has one at "
+            "a time; leave out one of the two"
+        )
     if options.blocks < 0:
         raise InvalidRequestError(f"--blocks is {options.blocks}; it must be 0 or more")
     if not 0 < options.timeout <= A_DAY:
@@ -143,19 +148,21 @@ def _standard(options: Namespace, request: Request) -> list[Method]:
 def _files(options: Namespace) -> dict[str, str]:
     """The files of methods whose weights are not shipped, by option; all of them are there.
 
-    Raises InvalidRequestError for one that a method's text cannot hold, or weights that ship them.
+    Raises InvalidRequestError for one that no method takes, or that a method's text cannot hold.
     """
     names = dict.fromkeys(FILES.values())
-    found = {name: path for name in names if (path := getattr(options, name))}
-    if found and not FILED[options.weights]:
-        refuse(options, found, f"{options.weights} weights take no file")
+    found = {n: path for n in names if (path := getattr(options, n)) is not None}
+    if options.weights == "untrained":
+        refuse(options, found, "untrained weights take no file")
+    if options.model != "svd-xt":
+        refuse(options, found, f"what is measured of {options.model} takes no file")
     for path in found.values():
-        if bad := sorted({*path} & {*"+,"}):
-            raise InvalidRequestError(
-                f"{path} has {bad[0]!r} in it, which parts methods; link it under another name"
-            )
         if not Path(path).is_file():
-            raise MissingWeightsError(f"{path} is not there; give the path of the weights")
+            raise MissingWeightsError(f"{path!r} is not there; give the path of the weights")
+        if "+" in path or vars(parse(f"distilled:weights={path}"))["weights"] != path:
+            raise InvalidRequestError(
+                f"{path!r} cannot be a word of a method's text; link it under a plainer name"
+            )
     return found
 
 

@@ -28,6 +28,7 @@ from accel.models.images import image_array, inputs, photo_names
 from accel.resumed import check_hardware, check_weights, hardware_here
 from accel.runner import Bench
 from accel.runs import RunFolder, default_folder
+from accel.standard import FILES
 
 __all__ = ["advise", "bench", "compare", "doctor", "fetch", "list", "refresh", "report"]
 
@@ -128,8 +129,11 @@ def _compare_installations(options: Namespace) -> int:
         )
     refuse(options, ["baselines"], "the head is compared with the base")
     options.model = str(options.run)
+    for name in {*FILES.values()}:  # workers move
+        if given := getattr(options, name):
+            setattr(options, name, str(Path(given).absolute()))
     cases = cases_of(options)
-    out = (options.out or default_folder(f"{cases[0].group}-compare")).absolute()  # workers move
+    out = (options.out or default_folder(f"{cases[0].group}-compare")).absolute()
     base, head = (installation(text, out / "checkouts") for text in (options.base, options.head))
     settings = _settings(options)
     print(f"run folder: {out}")

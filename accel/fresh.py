@@ -8,7 +8,6 @@ the ratio of each pair then, and so in the interval over pairs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
 from accel.core import Case, Request
 from accel.launch import Launcher
@@ -34,17 +33,20 @@ class Fresh:
     def generate(self, label: str) -> Side:
         """One measured generation of a new process; the first one makes the further inputs, too.
 
-        Each sample keeps its process's preparation, the side the median. Returns the side.
+        Each sample keeps its process's preparation. The side's is the first one's, for the others
+        find a compiler's cache filled. Growth is not told: what is kept once and what is kept each
+        time are alike after one generation. Returns the side.
         """
-        side = self.launcher.side(self.case, self.asked)
+        side, before = self.launcher.side(self.case, self.asked), self.side
+        own = side.preparation
         with side.worker:
-            if self.side:
-                side.samples, side.videos = self.side.samples, self.side.videos
+            if before:
+                side.samples, side.videos, side.rows = before.samples, before.videos, before.rows
+                side.preparation = before.preparation
             self.launcher.generate(side, label)
             self.launcher.generate_further(side)
-        side.samples[-1]["preparation"] = side.preparation
-        found = [sample["preparation"] for sample in side.samples]
-        side.preparation = {name: median(one[name] for one in found) for name in side.preparation}
+        side.samples[-1]["preparation"] = own
+        side.samples[-1].pop("grown_mib", None)
         self.side = side
         return side
 

@@ -152,16 +152,17 @@ class Bench:
     def _anew(self, case: Case) -> Record:
         """Measured by sides that start for each generation; no worker stays."""
         own = reference_of(case)
+        check_hardware(self.folder, self.folder.all_records(), hardware_here(self.options.device))
         before = self._reference if self._reference and self._reference.case == own else None
         reference = fresh.Fresh(self._launcher, own, inputs_of(own), before)
-        if case.is_reference:
-            side = beside = fresh.alone(reference)
-        else:
-            candidate = fresh.Fresh(self._launcher, case, reference.asked)
-            beside, side = fresh.take_turns(reference, candidate)
-        self._reference = beside
-        records = self.folder.all_records()
-        check_hardware(self.folder, records, side.fingerprint["hardware"])
+        try:
+            if case.is_reference:
+                side = beside = fresh.alone(reference)
+            else:
+                candidate = fresh.Fresh(self._launcher, case, reference.asked)
+                beside, side = fresh.take_turns(reference, candidate)
+        finally:  # M0's generations are good for the next candidate, too
+            self._reference = reference.side
         pairs = side.samples if case.is_reference else beside.samples[-self.options.pairs :]
         return self._with_cold(self._record(side, beside, pairs), side, own)
 

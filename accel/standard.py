@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["CHAINS", "FILED", "FILES", "REMEDY", "TABLE_1", "standard", "unshipped"]
+__all__ = ["CHAINS", "FILES", "REMEDY", "TABLE_1", "standard", "unshipped"]
 
 QUICK = ("reference", "int8_weight_only", "fewer_steps:15", "fewer_steps:10", "fewer_steps:4")
 """M0, M1 and M3: what runs anywhere, in minutes."""

@@ -54,7 +54,5 @@ def limit(device: str, gib: float) -> None:
 def out_of_memory(gib: float | None, message: str) -> str:
     """What an out-of-memory error says: the cap first, if there is one, and the remedy."""
     cap = "" if gib is None else f"out of memory under a cap of {gib:g} GiB: "
-    return (
-        f"{cap}{message}; ask for less: --size, --frames, --decode-chunk-size; or --fresh, with "
-        "which M0's process does not lie beside it"
-    )
+    less = f"{cap}{message}; ask for less: --size, --frames, --decode-chunk-size"
+    return less if cap else f"{less}; or --fresh, with which M0's process does not lie beside it"

@@ -1,5 +1,7 @@
 """Which cases are measured where nobody names methods, and what is said of the others."""
 
+from pathlib import Path
+
 import pytest
 
 from accel.__main__ import parser
@@ -84,15 +86,26 @@ def test_with_its_files_nothing_is_left_out(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--weights pretrained --student nowhere", "nowhere is not there; give the path"),
-        ("--weights mini --student a+b", r"a\+b has '\+' in it, .* link it under another name"),
+        ("--weights pretrained --student nowhere", "'nowhere' is not there; give the path"),
+        ("--weights pretrained --student=", "'' is not there; give the path"),
+        ("--weights mini --student a+b", "'a.b' cannot be a word of a .* under a plainer name"),
+        ("--weights mini --student 5", "'5' cannot be a word of a method's text"),
         ("--weights untrained --student x", "untrained weights take no file; leave out --student"),
         ("--tiny-decoder x --methods tiny_vae", "leave out --tiny-decoder"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused(words, message):
+def test_a_file_that_cannot_be_used_is_refused(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a+b", "5"):
+        Path(name).touch()
     with pytest.raises((InvalidRequestError, MissingWeightsError), match=message):
         chosen(*words.split())
+
+
+def test_a_model_without_the_table_takes_no_file():
+    options = parser().parse_args(["bench", "svd", "--student", "x"])
+    with pytest.raises(InvalidRequestError, match="of svd takes no file; leave out --student"):
+        cases_of(options)
 
 
 def test_a_chain_is_unfit_where_a_part_is_after_those_before_it():

@@ -40,6 +40,7 @@ class OneAtATime(LocalWorker):
 @pytest.fixture
 def starts(monkeypatch):
     monkeypatch.setattr(OneAtATime, "starts", [], raising=False)
+    monkeypatch.setattr(OneAtATime, "running", 0)
     monkeypatch.setattr("accel.launch.Worker", OneAtATime)
     return OneAtATime.starts
 
@@ -82,6 +83,8 @@ def test_each_generation_has_a_process_of_its_own(starts, cases_of, tmp_path):
         samples = record.samples["candidate"]
         assert len(samples) == record.metrics["speedup_pairs"] == 2
         assert [set(sample["preparation"]) for sample in samples] == [{"load", "apply", "warm"}] * 2
+        assert record.samples["preparation"] == samples[0]["preparation"]
+        assert "memory.growth_mib" not in record.metrics
         assert len(record.samples["inputs"]) == 2
         assert record.run["options"]["fresh"] is True
 
@@ -101,10 +104,12 @@ def test_two_residents_would_not_have_fitted(starts, cases, tmp_path):
 
 
 def test_a_case_that_fails_leaves_the_reference_to_the_others(starts, cases, tmp_path):
-    bad = Case("svd", "pretrained", REQUEST, Planted("broken"), cases[0].path)
-    with Bench(RunFolder(tmp_path), Options(1, device="cpu", fresh=True)) as bench:
+    bad = replace(cases[0], method=Planted("broken"))
+    settings = Options(1, device="cpu", fresh=True, timed=False)
+    with Bench(RunFolder(tmp_path), settings) as bench:
         assert [record.case for record in bench.run([bad, *cases])] == [case.id for case in cases]
     assert list(bench.folder.failures()) == [bad.id]
+    assert starts.count("reference") == 1
 
 
 def test_where_time_is_not_judged_the_reference_generates_once(starts, cases, tmp_path):

@@ -22,6 +22,8 @@ UNMEASURED = ("lcm:4+keyframes:7+torch_compile:decoder=true",)
 """No baseline yet: the one record was refused, for calls and generation disagreed by 6 %."""
 TABLE_1 = standard("svd-xt", "untrained", on_gpu=True)
 LATER = tuple(text for text in TABLE_1 if text not in ("reference", *SOON, *UNMEASURED))
+NIGHTLY = (pytest.mark.nightly, pytest.mark.timeout(3600))
+"""A chain that compiles, in ten pairs and with its cold start, takes a quarter of an hour."""
 AT_4 = ("int8_weight_only", "int8_weight_only:torchao", "torch_compile:decoder=true")
 
 
@@ -40,7 +42,7 @@ def group(device, model, weights, methods, *marks, later=(), **changes):
             case,
             device,
             id=f"{device}-{case.group}-{case.id}",
-            marks=[*marks, pytest.mark.nightly] if text in later else marks,
+            marks=[*marks, *NIGHTLY] if text in later else marks,
         )
         for text, case in zip((*texts, "reference"), found, strict=True)
     ]
@@ -52,7 +54,7 @@ def group(device, model, weights, methods, *marks, later=(), **changes):
         *group("cpu", "svd", "mini", (*METHODS, "semi_structured")),
         *group("cuda", "svd", "mini", (*METHODS, "torch_compile"), pytest.mark.gpu),
         *group("cuda", "svd-xt", "untrained", SOON, pytest.mark.gpu, later=LATER),
-        *group("cuda", "svd-xt", "untrained", AT_4, pytest.mark.gpu, pytest.mark.nightly, steps=4),
+        *group("cuda", "svd-xt", "untrained", AT_4, pytest.mark.gpu, *NIGHTLY, steps=4),
     ],
 )
 @pytest.mark.parametrize("family", FAMILIES)

@@ -62,7 +62,12 @@ class GuidanceInterval(Method):
         return [self.start <= (k + 0.5) / steps < self.stop for k in range(steps)]
 
     def claims(self, request: Request) -> tuple[Claim, ...]:
-        """Speed by the guided steps; as near to the reference as 15 steps of its sampler."""
+        """Speed by the guided steps; as near to the reference as 15 steps of its sampler.
+
+        Beside a reference without guidance it only stands in a chain, and costs nothing there.
+        """
+        if request.max_guidance <= 1:
+            return (Claim("speedup", at_least=1.0), *nearness(15))
         guided = sum(self.guided(request.steps))
         calls = guided + UNGUIDED * (request.steps - guided)
         return (speed(request, calls), *nearness(15))

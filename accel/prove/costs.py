@@ -75,7 +75,10 @@ class Twice(Defect):
 
 
 class Copied(Defect):
-    """The reference's frames are handed out, while the counters say that int8 was at work."""
+    """The reference's frames are handed out, while the counters say that int8 was at work.
+
+    They are made by a second pipeline, which stays on the device beside the first.
+    """
 
     name = "copied"
     host = Int8WeightOnly()
@@ -90,6 +93,7 @@ class Copied(Defect):
 
         def copied(request: Request) -> torch.Tensor:
             inner(request)
+            plain.take(request.image, request.seed)
             return plain.generate(request)
 
         pipeline.generate = copied

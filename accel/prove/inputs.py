@@ -60,9 +60,14 @@ class WrongImage(Defect):
     caught_by = _both("clip")
 
     def plant(self, pipeline: Pipeline) -> None:
-        request = pipeline.request
-        other = "chelsea" if request.image != "chelsea" else "coffee"
-        pipeline.image = load_image(other, request.width, request.height)
+        inner = pipeline.generate
+
+        def mistaken(request: Request) -> Any:
+            other = "chelsea" if request.image != "chelsea" else "coffee"
+            pipeline.image = load_image(other, request.width, request.height)
+            return inner(request)
+
+        pipeline.generate = mistaken
 
 
 class LostMotion(Defect):

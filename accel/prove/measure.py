@@ -25,10 +25,17 @@ class Measures(Protocol):
     def measure(self, case: Case) -> Record: ...
 
 
-def options_on(device: str | None, gpus: int, blocks: int = 0, clip: str = Options.clip) -> Options:
+def options_on(
+    device: str | None,
+    gpus: int,
+    blocks: int = 0,
+    clip: str = Options.clip,
+    fresh: bool = False,
+) -> Options:
     """How a proof measures: on a CPU, where time is not judged, one generation tells everything."""
     timed = device != "cpu" and gpus > 0
-    return Options(Options.pairs if timed else 1, blocks, device, clip, timed=timed)
+    often = Options.pairs if timed else 1
+    return Options(often, blocks, device, clip, timed=timed, fresh=fresh)
 
 
 def measure(bench: Measures, case: Case, repeats: int) -> Evidence:

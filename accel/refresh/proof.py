@@ -87,7 +87,7 @@ def _measured(case: Case, record: Record, folder: RunFolder, progress: Progress)
     device = "cpu" if record.hardware == "cpu" else "cuda"
     asked = record.run.get("options", {})
     clip, blocks = asked.get("clip", Options.clip), asked.get("blocks", Options.blocks)
-    options = options_on(device, 1, blocks, clip)
+    options = options_on(device, 1, blocks, clip, asked.get("fresh", False))
     is_here = hardware_here(device) in (None, record.hardware)
     try:
         with Bench(folder, options, progress) as bench:
