@@ -23,7 +23,7 @@ Needs = Literal["anything", "trained", "several", "cpu", "gpu", "timed", "blocks
 
 REASONS: dict[Needs, str] = {
     "trained": "needs trained weights",
-    "several": "needs trained weights and several inputs (--seeds, --images)",
+    "several": "needs trained weights and several inputs (--seeds 2)",
     "cpu": "needs a CPU",
     "gpu": "needs a GPU",
     "timed": "needs a GPU and full-size weights",

@@ -60,7 +60,7 @@ def test_without_the_check_of_each_input(evidence, monkeypatch):
 
 def test_of_one_input_it_cannot_be_shown():
     (row,) = rows(OneStill(), Evidence({Unedited(): record()}, {OneStill(): record()}))
-    assert row.caught == "needs trained weights and several inputs (--seeds, --images)"
+    assert row.caught == "needs trained weights and several inputs (--seeds 2)"
 
 
 def test_one_that_is_black_is_caught_by_its_name():
