@@ -193,3 +193,23 @@ def test_a_reason_reaches_each_refresh(tmp_path, reason, asked):
     assert calls.read_text().splitlines() == [
         *mini, *rest, *untrained, *rest, *untrained, *at_4, *rest,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("failing", ["--accel-cold", "--accel-fresh", "none"])
+def test_a_night_measures_residents_then_fresh_ones_and_keeps_a_failure(tmp_path, failing):
+    calls, out = tmp_path / "calls", tmp_path / "gates"
+    (tmp_path / "python").write_text(
+        f'#!/bin/sh\necho "$*" >>{calls}\ncase "$*" in *{failing}*) exit 1;; esac\n'
+    )
+    (tmp_path / "python").chmod(0o755)
+    given = {**os.environ, "BIN": str(tmp_path), "OUT": f"{out}/"}
+    done = subprocess.run([ROOT / "ci" / "nightly", "--maxfail", "1"], env=given)
+    assert done.returncode == (failing != "none")
+    residents, fresh = calls.read_text().splitlines()
+    for call, folder in ((residents, out), (fresh, f"{out}-fresh")):
+        assert f"--accel-out {folder} " in call
+        assert f"--junitxml {folder}/junit.xml " in call
+        assert "--maxfail 1" in call
+    assert "-m gpu --accel-pairs 10 --accel-cold" in residents
+    assert "--accel-fresh" not in residents
+    assert fresh.endswith("--accel-fresh --accel-pairs 6 --accel-blocks 0")
