@@ -125,6 +125,8 @@ class Bench:
             self._check_options(case, found)
             if not self._is_outdated(case, found):
                 return found
+        if refused := self._refused.get(reference_of(case)):
+            raise refused
         with self.folder.watched():
             record = self._anew(case) if self.options.fresh else self._beside(case)
             self.folder.write(case, record)
@@ -161,6 +163,10 @@ class Bench:
             else:
                 candidate = fresh.Fresh(self._launcher, case, reference.asked)
                 beside, side = fresh.take_turns(reference, candidate)
+        except (InvalidRequestError, MissingWeightsError) as error:
+            if reference.side is None:
+                self._refused[own] = error
+            raise
         finally:  # M0's generations are good for the next candidate, too
             self._reference = reference.side
         pairs = side.samples if case.is_reference else beside.samples[-self.options.pairs :]
@@ -192,10 +198,7 @@ class Bench:
         return replace(record, samples={**record.samples, "cold": found})
 
     def _resident(self, case: Case) -> Side:
-        """The reference's side, started if it is not there yet; what refused once is not asked
-        again."""
-        if case in self._refused:
-            raise self._refused[case]
+        """The reference's side, started if it is not there yet."""
         if self._reference is not None and self._reference.case != case:
             self._end_reference()
         if self._reference is None:

@@ -112,6 +112,15 @@ def test_a_case_that_fails_leaves_the_reference_to_the_others(starts, cases, tmp
     assert starts.count("reference") == 1
 
 
+def test_a_reference_that_refused_is_not_asked_again(starts, cases, tmp_path):
+    nowhere = [replace(case, path=str(tmp_path / "nowhere")) for case in cases[:2]]
+    told = []
+    with Bench(RunFolder(tmp_path), Options(1, device="cpu", fresh=True), told.append) as bench:
+        assert bench.run(nowhere) == []
+    assert len(bench.folder.failures()) == 2
+    assert sum("loading" in text for text in told) == 1
+
+
 def test_where_time_is_not_judged_the_reference_generates_once(starts, cases, tmp_path):
     measured(tmp_path, cases, fresh=True, timed=False)
     assert starts.count("reference") == 2
