@@ -9,6 +9,7 @@ from pathlib import Path
 from accel.arguments import refuse, settle
 from accel.core import Case, Method, Record, Request
 from accel.errors import InvalidRequestError, MissingWeightsError
+from accel.launch import Options
 from accel.methods import method_of, parse
 from accel.methods.reference import Reference
 from accel.models import default_request
@@ -82,11 +83,7 @@ def _check_options(options: Namespace) -> None:
     """What would otherwise show only after minutes of measuring, or not at all."""
     if options.pairs < 1:
         raise InvalidRequestError(f"--pairs is {options.pairs}; it must be at least 1")
-    if options.fresh and options.blocks:
-        raise InvalidRequestError(
-            f"--blocks {options.blocks} are single calls of two processes, and --fresh has one at "
-            "a time; leave out one of the two"
-        )
+    Options(blocks=options.blocks, fresh=options.fresh)  # refuses what does not go together
     if options.blocks < 0:
         raise InvalidRequestError(f"--blocks is {options.blocks}; it must be 0 or more")
     if not 0 < options.timeout <= A_DAY:

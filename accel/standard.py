@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 __all__ = ["CHAINS", "FILES", "REMEDY", "TABLE_1", "standard", "unshipped"]
@@ -52,21 +52,14 @@ def standard(
 
     Compilation is left to GPUs, and what is FILED to those who have the file. files: by option.
     """
-    texts = (_with_files(text, files) for text in _chosen(model, on_gpu))
-    return tuple(text for text in texts if not _is_filed(text, weights))
+    return tuple(t for t in _chosen(model, on_gpu, files) if not _is_filed(t, weights))
 
 
 def unshipped(
     model: str, weights: str, on_gpu: bool, files: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[str, ...]:
     """What `standard` leaves out because its weights are FILED."""
-    texts = (_with_files(text, files) for text in _chosen(model, on_gpu))
-    return tuple(text for text in texts if _is_filed(text, weights))
-
-
-def _with_files(text: str, files: Mapping[str, str]) -> str:
-    """Each part with its file, if there is one."""
-    return "+".join(_with_file(part, files) for part in text.split("+"))
+    return tuple(t for t in _chosen(model, on_gpu, files) if _is_filed(t, weights))
 
 
 def _with_file(part: str, files: Mapping[str, str]) -> str:
@@ -75,9 +68,12 @@ def _with_file(part: str, files: Mapping[str, str]) -> str:
     return f"{part}{',' if ':' in part else ':'}weights={file}"
 
 
-def _chosen(model: str, on_gpu: bool) -> tuple[str, ...]:
+def _chosen(model: str, on_gpu: bool, files: Mapping[str, str]) -> Iterator[str]:
+    """What there is for the model on that device, each part with its file, if there is one."""
     found = (*TABLE_1, *CHAINS) if model == "svd-xt" else (*QUICK, "torch_compile")
-    return tuple(text for text in found if on_gpu or "torch_compile" not in text)
+    for text in found:
+        if on_gpu or "torch_compile" not in text:
+            yield "+".join(_with_file(part, files) for part in text.split("+"))
 
 
 def _is_filed(text: str, weights: str) -> bool:
