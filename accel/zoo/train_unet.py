@@ -6,7 +6,7 @@ Needs the VAE and the image encoder in --out. The bank lives on the device and i
 training runs. A batch holds clips of one length; only batches of 14 frames, the most frequent
 length, run compiled (as CUDA graphs), because each further length would cost a compilation of its
 own. The others wait for their kernels' launches, several times as long: they are few, and their
-batches larger at no cost.
+batches larger at no cost. Muon trains what is a matrix, AdamW all else and both ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from accel.zoo import assemble, samples, world
 from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
+from accel.zoo.muon import matrices
 from accel.zoo.ring import Ring
 from accel.zoo.train_vae import LATENT_CHANNELS
 from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_seeds
@@ -33,6 +34,9 @@ CAPACITY = 32768  # clips of 14 frames; fewer of the other lengths, by share
 REFRESH = 80  # steps between additions to the bank, which cost ten steps
 CHUNK = 128  # clips per addition
 FIRST_FILL = 64  # additions before the first step
+
+PEAK = 1e-3  # learning rate
+ENDS = ("conv_in", "conv_out", "time_embedding", "add_embedding")  # which AdamW trains
 
 Network = Callable[..., tuple[Tensor]]
 
@@ -162,7 +166,7 @@ def main() -> None:
     plan = parse("Train the mini UNet.", WEIGHTS, minutes=8, batch=32)
     torch.manual_seed(plan.seed)
     unet = load_unet(plan).to(plan.device)
-    training = Training("unet", unet, plan, 1e-3, decay=0.9995)
+    training = Training("unet", unet, plan, PEAK, decay=0.9995, matrices=matrices(unet, ENDS))
     feed = Feed(plan, training)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet

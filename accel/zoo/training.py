@@ -11,7 +11,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from accel.errors import InvalidRequestError
 from accel.zoo.curve import curve, read_log, write
+from accel.zoo.muon import optimisers
 from accel.zoo.ranks import ALONE, Ranks, join
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -102,18 +103,19 @@ class Training:
     """Optimises the parameters of one module against a loss, for a budget."""
 
     def __init__(
-        self, name: str, model: nn.Module, plan: Plan, peak: float, decay: float = 0.999
+        self,
+        name: str,
+        model: nn.Module,
+        plan: Plan,
+        peak: float,
+        decay: float = 0.999,
+        matrices: Sequence[Tensor] = (),
     ) -> None:
+        """matrices: the parameters that Muon trains; AdamW trains the others."""
         self.name, self.model, self.plan, self.peak, self.decay = name, model, plan, peak, decay
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.parameters]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters,
-            lr=peak,
-            betas=(0.9, 0.99),
-            weight_decay=0.01,
-            fused=plan.device.type == "cuda",
-        )
+        self.optimisers = optimisers(self.parameters, matrices, peak)
         self.step = 0
         self.spent = 0.0  # seconds, over all runs
         self.warm = plan.warm  # how this training was begun, which may be an earlier run
@@ -164,13 +166,15 @@ class Training:
 
     def _update(self, loss: Tensor) -> Tensor:
         rate = learning_rate(self.share, self.step, self.peak)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         loss.backward()
         self.plan.ranks.average([p.grad for p in self.parameters if p.grad is not None])
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)  # before a CUDA graph's next replay
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)  # before a CUDA graph's next replay
         self.step += 1
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
@@ -244,7 +248,7 @@ class Training:
         state = {
             "model": self.model.state_dict(),
             "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "spent": self.spent,
             "warm": self.warm,
@@ -261,7 +265,8 @@ class Training:
             self._file, map_location=self.plan.device, weights_only=True
         )
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(own)
         torch._foreach_copy_(self.average, state["average"])
         self.step, self.spent = state["step"], state["spent"]
         self.warm = state.get("warm", False)
