@@ -264,8 +264,13 @@ class Training:
         state: dict[str, Any] = torch.load(
             self._file, map_location=self.plan.device, weights_only=True
         )
+        if len(held := state.get("optimisers", [])) != len(self.optimisers):
+            raise InvalidRequestError(
+                f"{self._file} was written by another version of this training, with other "
+                "optimisers; remove it, or finish it with that version"
+            )
         self.model.load_state_dict(state["model"])
-        for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+        for optimiser, own in zip(self.optimisers, held, strict=True):
             optimiser.load_state_dict(own)
         torch._foreach_copy_(self.average, state["average"])
         self.step, self.spent = state["step"], state["spent"]

@@ -104,6 +104,15 @@ def test_an_interrupted_warm_training_goes_on_and_a_finished_one_is_refused(tmp_
     assert toy(tmp_path, 3, warm=False).warm
 
 
+def test_a_state_of_other_optimisers_is_refused(tmp_path) -> None:
+    run(toy(tmp_path, 2))
+    state = torch.load(tmp_path / "toy.pt", weights_only=True)
+    state["optimisers"] *= 2
+    torch.save(state, tmp_path / "toy.pt")
+    with pytest.raises(InvalidRequestError, match=r"toy\.pt was written by another .*remove it"):
+        toy(tmp_path, 3)
+
+
 def test_warm_does_not_go_on_with_a_training_that_was_not(tmp_path) -> None:
     run(toy(tmp_path, 2, warm=False))
     with pytest.raises(InvalidRequestError, match=r"toy\.pt holds .* was not begun from weights"):
