@@ -22,7 +22,7 @@ RMS = 0.2  # of a step at a learning rate of 1: about AdamW's
 
 
 def orthogonal(batch: Tensor) -> Tensor:
-    """U V^T of matrices [n, rows, columns] = U S V^T: singular values between 0.7 and 1.2.
+    """U V^T of matrices [n, rows, columns] = U S V^T: singular values of about 0.7 to 1.2.
 
     Those much smaller than the largest are below that; a matrix of zeros stays one.
     """
