@@ -1,6 +1,6 @@
 """Reference and candidate take turns with single calls, in blocks, until the speed-up is known.
 
-A block is ABBA or BAAB (accel.sequential). Its four turns each make one denoiser call of every
+A block is ABBA or BAAB (accel.sequential). Each of its four turns times a denoiser call of every
 kind, and their seconds compose those of a generation (accel.calls). Encoding, and decoding a chunk
 of each size, are timed in the first turn of each side: of svd-xt that takes about as long as a
 denoiser call, and all chunks a tenth of a generation. No seconds are taken over from another block,
