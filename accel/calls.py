@@ -24,7 +24,7 @@ image begins on the CPU, in threads that other work holds up. Of four steps at 5
 beside trainings, a side of every fifth block was over 5 % slower than it mostly is, both of its
 turns alike: by what only the first of them times.
 """
-MOST = 9
+MOST = 5
 
 
 class Calls:

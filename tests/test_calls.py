@@ -34,7 +34,7 @@ def test_a_call_of_each_shape_is_made():
         ([0.1], 0.1),
         ([0.09, 0.03, 0.03, 0.08], 0.055),
         ([0.025, 0.5, 0.03, 0.024, 0.026], 0.026),
-        ([0.001] * 8 + [0.3], 0.001),
+        ([0.001] * 4 + [0.3], 0.001),
     ],
 )
 def test_short_calls_are_repeated_and_their_median_counts(monkeypatch, taken, seconds):
