@@ -8,6 +8,8 @@ so a sprite that moves by part of a latent cell is to change its latents smoothl
 UNet less to learn (Kouzelis et al. 2025, arXiv:2502.09509). Afterwards each latent channel is
 scaled to unit RMS, exactly (quant_conv and the decoder's conv_in take the factors), and the
 configuration's scaling_factor is 1 / std of the latents.
+
+With --warm the decoder alone is trained: the latents, and so a UNet that knows them, stay.
 """
 
 import math
@@ -162,9 +164,11 @@ def psnr(vae: AutoencoderKLTemporalDecoder, device: torch.device, clips: int = 3
 
 
 def forwards(
-    vae: AutoencoderKLTemporalDecoder, plan: Plan
+    vae: AutoencoderKLTemporalDecoder, compiled: bool, frozen: bool
 ) -> Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor, Tensor]]:
     """(frames, num_frames) to reconstruction, its target, mean and log variance in fp32.
+
+    frozen: no gradient reaches the encoder.
 
     The second half of the clips is moved, each by a matrix of its own. Single frames run compiled;
     the short clip stage is not worth a second compilation.
@@ -173,6 +177,8 @@ def forwards(
     def forward(frames: Tensor, num_frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, variance = vae.quant_conv(vae.encoder(frames)).float().chunk(2, dim=1)
         variance = variance.clamp(-30, 20)
+        if frozen:
+            mean, variance = mean.detach(), variance.detach()
         latents = mean + (variance / 2).exp() * torch.randn_like(mean)
         clips = len(frames) // num_frames
         still = clips // 2 * num_frames
@@ -183,14 +189,15 @@ def forwards(
         output = vae.decoder(latents, image_only_indicator=only, num_frames=num_frames)
         return output.float(), target, mean, variance
 
-    quick = torch.compile(forward, dynamic=False) if plan.compile else forward
+    quick = torch.compile(forward, dynamic=False) if compiled else forward
     return lambda frames, count: (quick if count == 1 else forward)(frames, count)
 
 
-def export(vae: AutoencoderKLTemporalDecoder, plan: Plan, ring: Ring) -> None:
-    """Normalise the latents, report, and write the weights in fp16."""
-    images = draw(ring, min(256, 8 * ring.count), images=True)
-    factor = normalise(vae, images)
+def export(vae: AutoencoderKLTemporalDecoder, plan: Plan, ring: Ring, frozen: bool) -> None:
+    """Normalise the latents unless they are frozen, report, and write the weights in fp16."""
+    if not frozen:
+        normalise(vae, draw(ring, min(256, 8 * ring.count), images=True))
+    factor = vae.config.scaling_factor
     quality = psnr(vae, plan.device, 32 if plan.device.type == "cuda" else 1)
     print(f"vae: scaling_factor {factor:.4f}, held-out PSNR {quality:.2f} dB", flush=True)
     vae.half().save_pretrained(plan.out / "svd" / "vae", variant="fp16")
@@ -210,7 +217,7 @@ def main() -> None:
     seeds = scene_seeds(plan, training.step)
     for _ in range(4 if plan.device.type == "cuda" else 1):
         fill(ring, max(1, plan.batch // 4), next(seeds), plan.device)
-    forward = forwards(vae, plan)
+    forward = forwards(vae, plan.compile, training.warm)
     perceptual = lpips_net.network().to(plan.device)
 
     def loss_of(share: float) -> Tensor:
@@ -229,7 +236,7 @@ def main() -> None:
     training.run(loss_of, samples.reconstructions(coder, plan.device))
     if plan.ranks.first:
         with training.averaged():
-            export(vae, plan, ring)
+            export(vae, plan, ring, training.warm)
 
 
 if __name__ == "__main__":
