@@ -1,7 +1,7 @@
 """What the UNet is told, exactly as StableVideoDiffusionPipeline (diffusers 0.42) tells it.
 
 Also the objective: x = z + sigma * eps, the input x / sqrt(sigma^2 + 1), the time 1/4 ln sigma,
-the target v = (eps - sigma * z) / sqrt(sigma^2 + 1); plain MSE, one sigma per clip.
+the target v = (eps - sigma * z) / sqrt(sigma^2 + 1); MSE, one sigma per clip.
 """
 
 import math
@@ -76,9 +76,25 @@ def draw_sigma(n: int, device: torch.device) -> Tensor:
     return log_sigma.clamp(low, high).exp()
 
 
-def noised(latents: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Network input, time [n] and v target of scaled latents [n, T, C, h, w]."""
+def noised(
+    latents: Tensor, sigma: Tensor, seen: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Network input, time [n] and v target of scaled latents [n, T, C, h, w].
+
+    seen: what the noise is added to in place of the latents; they follow from the target even so.
+    """
     level = sigma.reshape(-1, 1, 1, 1, 1)
     norm = (level.square() + 1).sqrt()
     eps = torch.randn_like(latents)
-    return (latents + level * eps) / norm, sigma.log() / 4, (eps - level * latents) / norm
+    target = (eps - level * latents) / norm
+    if seen is None:
+        seen = latents
+    else:
+        target = target + (seen - latents) / (level * norm)
+    return (seen + level * eps) / norm, sigma.log() / 4, target
+
+
+def denoised(sample: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
+    """The latents that a prediction of v means, of a network input, all [n, T, C, h, w]."""
+    level = sigma.reshape(-1, 1, 1, 1, 1)
+    return (sample - level * v) / (level.square() + 1).sqrt()

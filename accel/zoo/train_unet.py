@@ -7,18 +7,23 @@ training runs. A batch holds clips of one length; only batches of 14 frames, the
 length, run compiled (as CUDA graphs), because each further length would cost a compilation of its
 own. The others wait for their kernels' launches, several times as long: they are few, and their
 batches larger at no cost. Muon trains what is a matrix, AdamW all else and both ends.
+
+A sampler hands the network its own last guess under less noise. A network that has only seen the
+truth there takes the guess's errors for the picture, and adds to them (exposure bias: Ning et al.
+2023, arXiv:2301.11706). So every second step repeats the batch before it, and noises what the
+network made of that; what it is to predict remains the truth.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from accel.zoo import assemble, samples, world
-from accel.zoo.conditioning import Conditions, condition, draw_sigma, drop, noised
+from accel.zoo.conditioning import Conditions, condition, denoised, draw_sigma, drop, noised
 from accel.zoo.muon import matrices
 from accel.zoo.ring import Ring
 from accel.zoo.train_vae import LATENT_CHANNELS
@@ -31,11 +36,14 @@ LENGTHS = {14: 0.94, 25: 0.02, 7: 0.02, 9: 0.01, 13: 0.01}  # frames: share of t
 COMPILED = 14
 LARGER = 3  # times, a batch of another length
 CAPACITY = 32768  # clips of 14 frames; fewer of the other lengths, by share
-REFRESH = 80  # steps between additions to the bank, which cost ten steps
+REFRESH = 80  # batches between additions to the bank, which cost ten steps
 CHUNK = 128  # clips per addition
 FIRST_FILL = 64  # additions before the first step
 
 PEAK = 1e-3  # learning rate
+EMPHASIS = 3.0  # on what moves: a tenth of the cells, with a third of the loss
+GUESSES = (0.7, 1.0)  # mean and deviation of ln sigma where the network's guess is noised
+LEAST = 0.3  # sigma there: below it the target would be the guess's error, times any factor
 ENDS = ("conv_in", "conv_out", "time_embedding", "add_embedding")  # which AdamW trains
 
 Network = Callable[..., tuple[Tensor]]
@@ -113,10 +121,28 @@ def prediction(unet: Network, sample: Tensor, time: Tensor, given: Conditions) -
     return unet(stacked, time, given.embedding, given.ids, return_dict=False)[0].float()
 
 
-def v_loss(unet: Network, latents: Tensor, given: Conditions, sigma: Tensor) -> Tensor:
-    """MSE of the v prediction for scaled latents [n, T, C, h, w]."""
-    sample, time, target = noised(latents, sigma)
-    return F.mse_loss(prediction(unet, sample, time, given), target)
+def emphasis(latents: Tensor) -> Tensor:
+    """How much each cell of scaled latents [n, T, C, h, w] counts, [n, T, 1, h, w], 1 on average.
+
+    One that is as in frame 0 counts least, one that is not up to 1 + EMPHASIS times as much. As the
+    video follows from the conditions, so do these weights: the best prediction stays what it was.
+    """
+    change = (latents - latents[:, :1]).square().mean(2, keepdim=True)
+    weight = 1 + EMPHASIS * change / (1 + change)
+    return weight / weight.mean((1, 2, 3, 4), keepdim=True)
+
+
+def v_loss(
+    unet: Network, latents: Tensor, given: Conditions, sigma: Tensor, seen: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """MSE of the v prediction for scaled latents [n, T, C, h, w], with emphasis; and its latents.
+
+    seen: as `noised` takes it.
+    """
+    sample, time, target = noised(latents, sigma, seen)
+    v = prediction(unet, sample, time, given)
+    loss = (emphasis(latents) * (v - target).square()).mean()
+    return loss, denoised(sample, v.detach(), sigma)
 
 
 def lengths(count: int, seed: int) -> list[int]:
@@ -139,18 +165,43 @@ class Feed:
     """Batches for a training from the plan's bank, which it fills and renews."""
 
     def __init__(self, plan: Plan, training: Training) -> None:
-        self.training, self.bank = training, Bank(plan)
+        self.bank = Bank(plan)
         self.seeds = scene_seeds(plan, training.step)
-        self.queue = lengths(4096, plan.seed + training.step)
+        self.queue = cycle(lengths(4096, plan.seed + training.step))
+        self.drawn = 0
         fill(self.bank, self.seeds)
 
     def draw(self) -> tuple[bool, Tensor, Conditions]:
         """Whether the next batch is of the compiled length, its latents and its conditions."""
-        step = self.training.step
-        length = self.queue[step % len(self.queue)]
-        if step % REFRESH == REFRESH - 1:
+        length = next(self.queue)
+        self.drawn += 1
+        if self.drawn % REFRESH == 0:
             self.bank.add(length, next(self.seeds))
         return length == COMPILED, *self.bank.draw(length)
+
+
+class Losses:
+    """Of steps in turns: of a new batch, and of what the network made of it."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.batch: tuple[bool, Tensor, Conditions] | None = None
+        self.guess: Tensor | None = None
+
+    def next(self, quick: Network, unet: Network) -> Tensor:
+        """quick: the same network, for batches of the compiled length."""
+        if self.batch is None or self.guess is None:
+            self.batch = self.feed.draw()
+            sigma = draw_sigma(len(self.batch[1]), self.batch[1].device)
+        else:
+            mean, deviation = GUESSES
+            normal = torch.randn(len(self.guess), device=self.guess.device)
+            sigma = (mean + deviation * normal).exp().clamp(min=LEAST)
+        compiled, latents, given = self.batch
+        network = quick if compiled else unet
+        loss, guess = v_loss(network, latents, drop(given), sigma, self.guess)
+        self.guess = guess if self.guess is None else None
+        return loss
 
 
 def load_unet(plan: Plan) -> UNetSpatioTemporalConditionModel:
@@ -171,11 +222,11 @@ def main() -> None:
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
 
+    losses = Losses(feed)
+
     def loss_of(share: float) -> Tensor:
-        compiled, latents, given = feed.draw()
         with autocast(plan.device):
-            network = quick if compiled else unet
-            return v_loss(network, latents, drop(given), draw_sigma(len(latents), plan.device))
+            return losses.next(quick, unet)
 
     training.run(loss_of, samples.generations(unet, feed.bank.vae, feed.bank.encoder))
     if not plan.ranks.first:

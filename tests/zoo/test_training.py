@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,7 @@ from accel.zoo import (
     train_vae,
 )
 from accel.zoo.clip import load_clip
-from accel.zoo.conditioning import Conditions, draw_sigma, noised
-from accel.zoo.training import Plan, Training, learning_rate, parse
+from accel.zoo.training import WEIGHTS, Plan, Training, learning_rate, parse
 
 COMMANDS = {
     "clip": train_clip,
@@ -40,8 +40,8 @@ COMMANDS = {
 }
 
 
-def train(name: str, folder: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = f"--steps {steps} --batch 2 --device cpu --no-compile".split()
+def train(name: str, folder: Path, steps: int, monkeypatch: pytest.MonkeyPatch, *more: str) -> None:
+    options = [*f"--steps {steps} --batch 2 --device cpu --no-compile".split(), *more]
     paths = ["--out", str(folder / "weights"), "--state", str(folder / "state")]
     monkeypatch.setattr(sys, "argv", [name, *options, *paths])
     COMMANDS[name].main()
@@ -179,80 +179,25 @@ def tiny_decoder_fits_its_vae_alone(vae: torch.nn.Module, zoo: Path) -> None:
         tiny_decoder._mini(8, vae.config.scaling_factor, zoo)
 
 
-class Oracle:
-    """Answers with the exact v, for it knows the clean latents."""
-
-    def __init__(self, latents: torch.Tensor) -> None:
-        self.latents = latents
-
-    def __call__(self, sample, time, embedding, ids, return_dict) -> tuple[torch.Tensor]:
-        level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
-        norm = (level.square() + 1).sqrt()
-        x = sample[:, :, : self.latents.shape[2]] * norm
-        return ((x / norm.square() - self.latents) * norm / level,)
-
-
-def conditions(n: int) -> Conditions:
-    return Conditions(torch.ones(n, 1, 4), torch.ones(n, 8, 4, 4), torch.ones(n, 3))
-
-
-def test_a_teacher_that_knows_the_answer_leads_straight_to_it() -> None:
-    torch.manual_seed(0)
-    latents, eps = torch.randn(3, 2, 8, 4, 4), torch.randn(3, 2, 8, 4, 4)
-    sigma, after = torch.tensor([2.0, 0.5, 10.0]), torch.tensor([1.0, 0.0, 9.0])
-    high, low = (level.reshape(-1, 1, 1, 1, 1) for level in (sigma, after))
-    x = latents + high * eps
-    later = train_lcm.solved(Oracle(latents), x, sigma, after, conditions(3))
-    assert torch.allclose(later, latents + low * eps, atol=1e-4)
-
-
-def test_a_student_that_knows_the_answer_has_no_loss() -> None:
-    torch.manual_seed(0)
-    latents = torch.randn(64, 1, 8, 4, 4)
-    oracle = Oracle(latents)
-    nets = train_lcm.Nets(oracle, oracle, oracle)
-    assert float(train_lcm.consistency_loss(nets, latents, conditions(64))) < 1e-3
-    wrong = train_lcm.Nets(Oracle(latents + 0.1), oracle, oracle)
-    assert float(train_lcm.consistency_loss(wrong, latents, conditions(64))) > 0.03
-
-
-def test_guidance_rises_from_the_first_frame_to_the_last() -> None:
-    scale = train_lcm.guidance(100, 5, torch.device("cpu"))
-    assert scale.shape == (100, 5, 1, 1, 1)
-    assert (scale.diff(dim=1) > 0).all()
-    assert 1 <= float(scale[:, 0].min()) <= float(scale[:, 0].max()) <= 1.5
-    assert 2 <= float(scale[:, -1].min()) <= float(scale[:, -1].max()) <= 3
-
-
-def test_v_target_recovers_the_clean_latents() -> None:
-    torch.manual_seed(0)
-    latents = torch.randn(4, 2, 3, 4, 4)
-    sigma = draw_sigma(4, torch.device("cpu"))
-    sample, time, target = noised(latents, sigma)
-    level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
-    norm = (level.square() + 1).sqrt()
-    # D(x) = c_skip x + c_out F, with x = sample * norm: mini-zoo notes, EDM with sigma_data 1.
-    clean = sample * norm / norm.square() - level / norm * target
-    assert torch.allclose(clean, latents, atol=1e-4)
-
-
-def test_moving_a_picture_by_one_cell_moves_it_by_eight_pixels() -> None:
-    picture = torch.rand(1, 3, 128, 128)
-    right = torch.tensor([[[1.0, 0.0, -train_vae.SHIFT], [0.0, 1.0, 0.0]]])
-    found = train_vae.moved(picture, right)
-    assert torch.allclose(found[..., 8:], picture[..., :-8], atol=1e-5)
-
-
-def test_random_moves_stay_within_a_cell_and_a_quarter_in_log_scale() -> None:
-    torch.manual_seed(0)
-    matrices = train_vae.moves(1000, torch.device("cpu"))
-    assert matrices[:, :, 2].abs().amax() <= train_vae.SHIFT
-    assert (matrices[:, 0, 1] == 0).all()
-    assert torch.equal(matrices[:, 0, 0], matrices[:, 1, 1])
-    assert matrices[:, 0, 0].log().abs().amax() <= train_vae.LOG_SCALE + 1e-6
-
-
 def test_learning_rate_warms_up_and_anneals() -> None:
     assert learning_rate(0.0, 0, 1.0) == pytest.approx(0.01)
     assert learning_rate(0.0, 99, 1.0) == pytest.approx(1)
     assert learning_rate(1.0, 999, 1.0) == pytest.approx(0.01)
+
+
+def test_a_warm_training_of_the_vae_leaves_its_latents(tmp_path, monkeypatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(train_vae, "CLIP_FRAMES", 2)
+    monkeypatch.setattr(samples, "CLIPS", 1)
+    monkeypatch.setattr(samples, "SHOWN", (0, 1))
+    shutil.copytree(WEIGHTS / "svd/vae", tmp_path / "weights/svd/vae")
+    train("vae", tmp_path, 2, monkeypatch, "--warm")
+    name = "svd/vae/diffusion_pytorch_model.fp16.safetensors"
+    old, new = load_file(WEIGHTS / name), load_file(tmp_path / "weights" / name)
+    changed = {key.split(".")[0] for key in old if not torch.equal(old[key], new[key])}
+    assert changed == {"decoder"}
+    old, new = (
+        json.loads((zoo / "svd/vae/config.json").read_text())
+        for zoo in (WEIGHTS, tmp_path / "weights")
+    )
+    assert new["scaling_factor"] == old["scaling_factor"]

@@ -1,0 +1,118 @@
+"""What the trainings of the mini SVD minimise, told by networks that know the answer."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from accel.zoo import train_lcm, train_unet, train_vae
+from accel.zoo.conditioning import Conditions, denoised, draw_sigma, noised
+
+
+class Oracle:
+    """Answers with the exact v, for it knows the clean latents."""
+
+    def __init__(self, latents: torch.Tensor) -> None:
+        self.latents = latents
+
+    def __call__(self, sample, time, embedding, ids, return_dict) -> tuple[torch.Tensor]:
+        level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
+        norm = (level.square() + 1).sqrt()
+        x = sample[:, :, : self.latents.shape[2]] * norm
+        return ((x / norm.square() - self.latents) * norm / level,)
+
+
+def conditions(n: int) -> Conditions:
+    return Conditions(torch.ones(n, 1, 4), torch.ones(n, 8, 4, 4), torch.ones(n, 3))
+
+
+def test_a_teacher_that_knows_the_answer_leads_straight_to_it() -> None:
+    torch.manual_seed(0)
+    latents, eps = torch.randn(3, 2, 8, 4, 4), torch.randn(3, 2, 8, 4, 4)
+    sigma, after = torch.tensor([2.0, 0.5, 10.0]), torch.tensor([1.0, 0.0, 9.0])
+    high, low = (level.reshape(-1, 1, 1, 1, 1) for level in (sigma, after))
+    x = latents + high * eps
+    later = train_lcm.solved(Oracle(latents), x, sigma, after, conditions(3))
+    assert torch.allclose(later, latents + low * eps, atol=1e-4)
+
+
+def test_a_student_that_knows_the_answer_has_no_loss() -> None:
+    torch.manual_seed(0)
+    latents = torch.randn(64, 1, 8, 4, 4)
+    oracle = Oracle(latents)
+    nets = train_lcm.Nets(oracle, oracle, oracle)
+    assert float(train_lcm.consistency_loss(nets, latents, conditions(64))) < 1e-3
+    wrong = train_lcm.Nets(Oracle(latents + 0.1), oracle, oracle)
+    assert float(train_lcm.consistency_loss(wrong, latents, conditions(64))) > 0.03
+
+
+def test_guidance_rises_from_the_first_frame_to_the_last() -> None:
+    scale = train_lcm.guidance(100, 5, torch.device("cpu"))
+    assert scale.shape == (100, 5, 1, 1, 1)
+    assert (scale.diff(dim=1) > 0).all()
+    assert 1 <= float(scale[:, 0].min()) <= float(scale[:, 0].max()) <= 1.5
+    assert 2 <= float(scale[:, -1].min()) <= float(scale[:, -1].max()) <= 3
+
+
+@pytest.mark.parametrize("error", [None, 0.3])
+def test_v_target_recovers_the_clean_latents(error: float | None) -> None:
+    torch.manual_seed(0)
+    latents = torch.randn(4, 2, 3, 4, 4)
+    seen = latents + error * torch.randn_like(latents) if error else None
+    sigma = draw_sigma(4, torch.device("cpu"))
+    sample, time, target = noised(latents, sigma, seen)
+    level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
+    norm = (level.square() + 1).sqrt()
+    # D(x) = c_skip x + c_out F, with x = sample * norm: mini-zoo notes, EDM with sigma_data 1.
+    clean = sample * norm / norm.square() - level / norm * target
+    assert torch.allclose(clean, latents, atol=1e-4)
+    assert torch.allclose(denoised(sample, target, sigma), latents, atol=1e-4)
+
+
+def test_every_second_step_noises_the_networks_guess_and_asks_for_the_truth() -> None:
+    """By a network that is always 0.5 off."""
+    torch.manual_seed(0)
+    batches = [(True, torch.randn(256, 1, 8, 4, 4), conditions(256)) for _ in range(2)]
+    found = train_unet.Losses(SimpleNamespace(draw=iter(batches).__next__))
+    inputs = []
+
+    def network(sample, time, *rest, **options) -> tuple[torch.Tensor]:
+        (held,) = Oracle(found.batch[1] + 0.5)(sample, time, *rest, **options)
+        level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
+        inputs.append(sample[:, :, :8] * (level.square() + 1).sqrt() - found.batch[1])
+        return (held,)
+
+    losses = [found.next(network, network) for _ in range(4)]
+    assert found.batch is batches[1]
+    assert all(torch.isfinite(loss) and loss > 0 for loss in losses)
+    offset = [float(error.mean((1, 2, 3, 4)).median()) for error in inputs]
+    assert offset == pytest.approx([0, 0.5, 0, 0.5], abs=0.1)
+
+
+def test_moving_a_picture_by_one_cell_moves_it_by_eight_pixels() -> None:
+    picture = torch.rand(1, 3, 128, 128)
+    right = torch.tensor([[[1.0, 0.0, -train_vae.SHIFT], [0.0, 1.0, 0.0]]])
+    found = train_vae.moved(picture, right)
+    assert torch.allclose(found[..., 8:], picture[..., :-8], atol=1e-5)
+
+
+def test_random_moves_stay_within_a_cell_and_a_quarter_in_log_scale() -> None:
+    torch.manual_seed(0)
+    matrices = train_vae.moves(1000, torch.device("cpu"))
+    assert matrices[:, :, 2].abs().amax() <= train_vae.SHIFT
+    assert (matrices[:, 0, 1] == 0).all()
+    assert torch.equal(matrices[:, 0, 0], matrices[:, 1, 1])
+    assert matrices[:, 0, 0].log().abs().amax() <= train_vae.LOG_SCALE + 1e-6
+
+
+def test_what_moves_counts_more_and_a_still_clip_counts_alike_everywhere() -> None:
+    torch.manual_seed(0)
+    latents = torch.randn(2, 1, 8, 4, 4).repeat(1, 3, 1, 1, 1)
+    latents[0, 1:, :, 0, 0] += 10.0
+    weight = train_unet.emphasis(latents)
+    assert weight.shape == (2, 3, 1, 4, 4)
+    assert torch.allclose(weight.mean((1, 2, 3, 4)), torch.ones(2))
+    assert torch.equal(weight[1], torch.ones(3, 1, 4, 4))
+    assert float(weight[0, 2, 0, 0, 0] / weight[0, 2, 0, 1, 1]) == pytest.approx(
+        1 + train_unet.EMPHASIS, rel=0.02
+    )
