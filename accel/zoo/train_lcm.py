@@ -20,7 +20,7 @@ from accel.models import low_rank
 from accel.models.lcm import ConsistencyScheduler, consistency_sigmas
 from accel.models.students import MINI, fingerprint
 from accel.zoo import samples
-from accel.zoo.conditioning import Conditions
+from accel.zoo.conditioning import Conditions, denoised
 from accel.zoo.train_unet import Feed, Network, prediction
 from accel.zoo.training import WEIGHTS, Training, autocast, parse
 
@@ -42,10 +42,8 @@ class Nets:
 
 def clean(network: Network, x: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
     """Clean latents that the network predicts from x [n, T, C, h, w] at noise levels [n]."""
-    level = sigma.reshape(-1, 1, 1, 1, 1)
-    norm = (level.square() + 1).sqrt()
-    v = prediction(network, x / norm, sigma.log() / 4, given)
-    return x / norm.square() - v * (level / norm)
+    sample = x / (sigma.reshape(-1, 1, 1, 1, 1).square() + 1).sqrt()
+    return denoised(sample, prediction(network, sample, sigma.log() / 4, given), sigma)
 
 
 def guidance(n: int, frames: int, device: torch.device) -> Tensor:

@@ -35,6 +35,7 @@ BLOCKS = ("CrossAttn", "CrossAttn", "")  # of each level: with transformers, or 
 LENGTHS = {14: 0.94, 25: 0.02, 7: 0.02, 9: 0.01, 13: 0.01}  # frames: share of the steps
 COMPILED = 14
 LARGER = 3  # times, a batch of another length
+LARGEST = 65_535 // 16**2  # clips: CUDA's attention takes so many sequences, here one for each cell
 CAPACITY = 32768  # clips of 14 frames; fewer of the other lengths, by share
 REFRESH = 80  # batches between additions to the bank, which cost ten steps
 CHUNK = 128  # clips per addition
@@ -109,7 +110,7 @@ class Bank:
     def draw(self, length: int) -> tuple[Tensor, Conditions]:
         """A batch of scaled latents [n, T, C, h, w] and its conditions, in fp32."""
         times = 1.0 if length == COMPILED else LARGER * COMPILED / length
-        rows = self.rings[length].draw(max(1, round(self.plan.batch * times)))
+        rows = self.rings[length].draw(min(max(1, round(self.plan.batch * times)), LARGEST))
         given = Conditions(rows["embedding"].float(), rows["image"].float(), rows["ids"])
         return rows["latents"].float(), given
 

@@ -116,3 +116,19 @@ def test_what_moves_counts_more_and_a_still_clip_counts_alike_everywhere() -> No
     assert float(weight[0, 2, 0, 0, 0] / weight[0, 2, 0, 1, 1]) == pytest.approx(
         1 + train_unet.EMPHASIS, rel=0.02
     )
+
+
+def test_batches_of_other_lengths_are_larger_but_not_too_large_for_the_gpu() -> None:
+    asked = []
+    row = {
+        "embedding": torch.ones(1),
+        "image": torch.ones(1),
+        "ids": None,
+        "latents": torch.ones(1),
+    }
+    bank = train_unet.Bank.__new__(train_unet.Bank)
+    bank.plan = SimpleNamespace(batch=64)
+    bank.rings = {n: SimpleNamespace(draw=lambda k: asked.append(k) or row) for n in (14, 25, 7)}
+    for length in bank.rings:
+        bank.draw(length)
+    assert asked == [64, 108, 255]
