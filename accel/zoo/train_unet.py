@@ -32,7 +32,7 @@ from accel.zoo.training import WEIGHTS, Plan, Training, autocast, parse, scene_s
 CHANNELS = (64, 64, 96)
 HEADS = (2, 2, 3)
 BLOCKS = ("CrossAttn", "CrossAttn", "")  # of each level: with transformers, or without
-LENGTHS = {14: 0.94, 25: 0.02, 7: 0.02, 9: 0.01, 13: 0.01}  # frames: share of the steps
+LENGTHS = {14: 0.94, 25: 0.02, 7: 0.02, 9: 0.01, 13: 0.01}  # frames: share of the batches
 COMPILED = 14
 LARGER = 3  # times, a batch of another length
 LARGEST = 65_535 // 16**2  # clips: CUDA's attention takes so many sequences, here one for each cell
@@ -42,7 +42,7 @@ CHUNK = 128  # clips per addition
 FIRST_FILL = 64  # additions before the first step
 
 PEAK = 1e-3  # learning rate
-EMPHASIS = 3.0  # on what moves: a tenth of the cells, with a third of the loss
+EMPHASIS = 3.0  # on what moves: a tenth of the cells, which held a third of the loss
 GUESSES = (0.7, 1.0)  # mean and deviation of ln sigma where the network's guess is noised
 LEAST = 0.3  # sigma there: below it the target would be the guess's error, times any factor
 ENDS = ("conv_in", "conv_out", "time_embedding", "add_embedding")  # which AdamW trains
@@ -190,7 +190,7 @@ class Losses:
         self.guess: Tensor | None = None
 
     def next(self, quick: Network, unet: Network) -> Tensor:
-        """quick: the same network, for batches of the compiled length."""
+        """The loss of one step. quick: the same network, for batches of the compiled length."""
         if self.batch is None or self.guess is None:
             self.batch = self.feed.draw()
             sigma = draw_sigma(len(self.batch[1]), self.batch[1].device)
@@ -220,10 +220,9 @@ def main() -> None:
     unet = load_unet(plan).to(plan.device)
     training = Training("unet", unet, plan, PEAK, decay=0.9995, matrices=matrices(unet, ENDS))
     feed = Feed(plan, training)
+    losses = Losses(feed)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
-
-    losses = Losses(feed)
 
     def loss_of(share: float) -> Tensor:
         with autocast(plan.device):
