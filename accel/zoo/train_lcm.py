@@ -20,8 +20,8 @@ from accel.models import low_rank
 from accel.models.lcm import ConsistencyScheduler, consistency_sigmas
 from accel.models.students import MINI, fingerprint
 from accel.zoo import samples
-from accel.zoo.conditioning import Conditions, denoised
-from accel.zoo.train_unet import Feed, Network, prediction
+from accel.zoo.conditioning import Conditions
+from accel.zoo.train_unet import Feed, Network, clean, guided
 from accel.zoo.training import WEIGHTS, Training, autocast, parse
 
 RANK = 16
@@ -40,27 +40,16 @@ class Nets:
     teacher: Network
 
 
-def clean(network: Network, x: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
-    """Clean latents that the network predicts from x [n, T, C, h, w] at noise levels [n]."""
-    sample = x / (sigma.reshape(-1, 1, 1, 1, 1).square() + 1).sqrt()
-    return denoised(sample, prediction(network, sample, sigma.log() / 4, given), sigma)
-
-
-def guidance(n: int, frames: int, device: torch.device) -> Tensor:
-    """Random guidance [n, frames, 1, 1, 1], linear from the first frame to the last."""
-    ends = [low + (high - low) * torch.rand(n, 1, device=device) for low, high in GUIDANCE]
-    ramp = torch.linspace(0, 1, frames, device=device)
-    return torch.lerp(ends[0], ends[1], ramp)[..., None, None, None]
+def ends(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Random guidance of the first and of the last frame, [n] each."""
+    first, last = (torch.empty(n, device=device).uniform_(*bounds) for bounds in GUIDANCE)
+    return first, last
 
 
 @torch.no_grad()
 def solved(teacher: Network, x: Tensor, sigma: Tensor, after: Tensor, given: Conditions) -> Tensor:
     """x one Euler step of the guided teacher later, at noise levels `after` [n]."""
-    nothing = Conditions(
-        torch.zeros_like(given.embedding), torch.zeros_like(given.image), given.ids
-    )
-    with_it, without = (clean(teacher, x, sigma, own) for own in (given, nothing))
-    own = without + guidance(len(x), x.shape[1], x.device) * (with_it - without)
+    own = guided(teacher, x, sigma, given, ends(len(x), x.device))
     ratio = (after / sigma).reshape(-1, 1, 1, 1, 1)
     return own + ratio * (x - own)
 

@@ -8,10 +8,10 @@ length, run compiled (as CUDA graphs), because each further length would cost a 
 own. The others wait for their kernels' launches, several times as long: they are few, and their
 batches larger at no cost. Muon trains what is a matrix, AdamW all else and both ends.
 
-A sampler hands the network its own last guess under less noise. A network that has only seen the
-truth there takes the guess's errors for the picture, and adds to them (exposure bias: Ning et al.
-2023, arXiv:2301.11706). So every second step repeats the batch before it, and noises what the
-network made of that; what it is to predict remains the truth.
+A sampler hands the network its own last guess, guided, under less noise. A network that has only
+seen the truth there takes the guess's errors for the picture, and adds to them (exposure bias: Ning
+et al. 2023, arXiv:2301.11706). So every second step noises the network's guess; what it is to
+predict remains the truth.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,8 +43,10 @@ FIRST_FILL = 64  # additions before the first step
 
 PEAK = 1e-3  # learning rate
 EMPHASIS = 3.0  # on what moves: a tenth of the cells, which held a third of the loss
-GUESSES = (0.7, 1.0)  # mean and deviation of ln sigma where the network's guess is noised
+GUESSED = (0.7, 1.0)  # mean and deviation of ln sigma where the network's guess is noised
 LEAST = 0.3  # sigma there: below it the target would be the guess's error, times any factor
+ABOVE = (0.3, 3.0)  # by how much ln sigma was larger at the guess
+GUIDANCE = (1.0, 3.0)  # of its last frame; the first frame has 1
 ENDS = ("conv_in", "conv_out", "time_embedding", "add_embedding")  # which AdamW trains
 
 Network = Callable[..., tuple[Tensor]]
@@ -133,17 +135,46 @@ def emphasis(latents: Tensor) -> Tensor:
     return weight / weight.mean((1, 2, 3, 4), keepdim=True)
 
 
+def clean(network: Network, x: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
+    """Clean latents that the network predicts from x [n, T, C, h, w] at noise levels [n]."""
+    sample = x / (sigma.reshape(-1, 1, 1, 1, 1).square() + 1).sqrt()
+    return denoised(sample, prediction(network, sample, sigma.log() / 4, given), sigma)
+
+
+def guided(
+    network: Network, x: Tensor, sigma: Tensor, given: Conditions, ends: tuple[Tensor, Tensor]
+) -> Tensor:
+    """As `clean`, with guidance that is linear in the frames; ends: of the first and last, [n]."""
+    nothing = Conditions(
+        torch.zeros_like(given.embedding), torch.zeros_like(given.image), given.ids
+    )
+    with_it, without = (clean(network, x, sigma, own) for own in (given, nothing))
+    ramp = torch.linspace(0, 1, x.shape[1], device=x.device)
+    scale = torch.lerp(ends[0][:, None], ends[1][:, None], ramp)
+    return torch.lerp(without, with_it, scale[..., None, None, None])
+
+
+@torch.no_grad()
+def guess(network: Network, latents: Tensor, given: Conditions) -> tuple[Tensor, Tensor]:
+    """What a sampler would have at noise levels [n] of the latents; and these levels."""
+    n, device = len(latents), latents.device
+    sigma = (GUESSED[0] + GUESSED[1] * torch.randn(n, device=device)).exp().clamp(min=LEAST)
+    before = sigma * torch.empty(n, device=device).uniform_(*ABOVE).exp()
+    x = latents + before.reshape(-1, 1, 1, 1, 1) * torch.randn_like(latents)
+    last = torch.empty(n, device=device).uniform_(*GUIDANCE)
+    return guided(network, x, before, given, (torch.ones_like(last), last)), sigma
+
+
 def v_loss(
-    unet: Network, latents: Tensor, given: Conditions, sigma: Tensor, seen: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """MSE of the v prediction for scaled latents [n, T, C, h, w], with emphasis; and its latents.
+    network: Network, latents: Tensor, given: Conditions, sigma: Tensor, seen: Tensor | None = None
+) -> Tensor:
+    """MSE of the v prediction for scaled latents [n, T, C, h, w], with emphasis.
 
     seen: as `noised` takes it.
     """
     sample, time, target = noised(latents, sigma, seen)
-    v = prediction(unet, sample, time, given)
-    loss = (emphasis(latents) * (v - target).square()).mean()
-    return loss, denoised(sample, v.detach(), sigma)
+    error = (prediction(network, sample, time, given) - target).square()
+    return (emphasis(latents) * error).mean()
 
 
 def lengths(count: int, seed: int) -> list[int]:
@@ -181,30 +212,6 @@ class Feed:
         return length == COMPILED, *self.bank.draw(length)
 
 
-class Losses:
-    """Of steps in turns: of a new batch, and of what the network made of it."""
-
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
-        self.batch: tuple[bool, Tensor, Conditions] | None = None
-        self.guess: Tensor | None = None
-
-    def next(self, quick: Network, unet: Network) -> Tensor:
-        """The loss of one step. quick: the same network, for batches of the compiled length."""
-        if self.batch is None or self.guess is None:
-            self.batch = self.feed.draw()
-            sigma = draw_sigma(len(self.batch[1]), self.batch[1].device)
-        else:
-            mean, deviation = GUESSES
-            normal = torch.randn(len(self.guess), device=self.guess.device)
-            sigma = (mean + deviation * normal).exp().clamp(min=LEAST)
-        compiled, latents, given = self.batch
-        network = quick if compiled else unet
-        loss, guess = v_loss(network, latents, drop(given), sigma, self.guess)
-        self.guess = guess if self.guess is None else None
-        return loss
-
-
 def load_unet(plan: Plan) -> UNetSpatioTemporalConditionModel:
     """A random UNet, or with --warm the one in --out, in fp32."""
     if not plan.warm:
@@ -220,13 +227,17 @@ def main() -> None:
     unet = load_unet(plan).to(plan.device)
     training = Training("unet", unet, plan, PEAK, decay=0.9995, matrices=matrices(unet, ENDS))
     feed = Feed(plan, training)
-    losses = Losses(feed)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
+    guessing = torch.compile(unet, dynamic=False) if plan.compile else unet
 
     def loss_of(share: float) -> Tensor:
+        compiled, latents, given = feed.draw()
+        sigma, seen = draw_sigma(len(latents), plan.device), None
         with autocast(plan.device):
-            return losses.next(quick, unet)
+            if training.step % 2:
+                seen, sigma = guess(guessing if compiled else unet, latents, given)
+            return v_loss(quick if compiled else unet, latents, drop(given), sigma, seen)
 
     training.run(loss_of, samples.generations(unet, feed.bank.vae, feed.bank.encoder))
     if not plan.ranks.first:

@@ -46,12 +46,10 @@ def test_a_student_that_knows_the_answer_has_no_loss() -> None:
     assert float(train_lcm.consistency_loss(wrong, latents, conditions(64))) > 0.03
 
 
-def test_guidance_rises_from_the_first_frame_to_the_last() -> None:
-    scale = train_lcm.guidance(100, 5, torch.device("cpu"))
-    assert scale.shape == (100, 5, 1, 1, 1)
-    assert (scale.diff(dim=1) > 0).all()
-    assert 1 <= float(scale[:, 0].min()) <= float(scale[:, 0].max()) <= 1.5
-    assert 2 <= float(scale[:, -1].min()) <= float(scale[:, -1].max()) <= 3
+def test_a_student_learns_guidance_that_rises_from_the_first_frame_to_the_last() -> None:
+    first, last = train_lcm.ends(100, torch.device("cpu"))
+    assert 1 <= float(first.min()) <= float(first.max()) <= 1.5
+    assert 2 <= float(last.min()) <= float(last.max()) <= 3
 
 
 @pytest.mark.parametrize("error", [None, 0.3])
@@ -69,24 +67,34 @@ def test_v_target_recovers_the_clean_latents(error: float | None) -> None:
     assert torch.allclose(denoised(sample, target, sigma), latents, atol=1e-4)
 
 
-def test_every_second_step_noises_the_networks_guess_and_asks_for_the_truth() -> None:
-    """By a network that is always 0.5 off."""
+def test_a_guess_is_the_networks_and_guided_the_more_the_later_the_frame() -> None:
+    """By a network that is 0.5 off with its conditions, and 1 off without: up to -0.5 guided."""
     torch.manual_seed(0)
-    batches = [(True, torch.randn(256, 1, 8, 4, 4), conditions(256)) for _ in range(2)]
-    found = train_unet.Losses(SimpleNamespace(draw=iter(batches).__next__))
-    inputs = []
+    latents = torch.randn(512, 3, 8, 4, 4)
+    levels = []
 
-    def network(sample, time, *rest, **options) -> tuple[torch.Tensor]:
-        (held,) = Oracle(found.batch[1] + 0.5)(sample, time, *rest, **options)
-        level = (4 * time).exp().reshape(-1, 1, 1, 1, 1)
-        inputs.append(sample[:, :, :8] * (level.square() + 1).sqrt() - found.batch[1])
-        return (held,)
+    def network(sample, time, embedding, *rest, **options) -> tuple[torch.Tensor]:
+        levels.append((4 * time).exp())
+        error = 0.5 if embedding.any() else 1.0
+        return Oracle(latents + error)(sample, time, embedding, *rest, **options)
 
-    losses = [found.next(network, network) for _ in range(4)]
-    assert found.batch is batches[1]
-    assert all(torch.isfinite(loss) and loss > 0 for loss in losses)
-    offset = [float(error.mean((1, 2, 3, 4)).median()) for error in inputs]
-    assert offset == pytest.approx([0, 0.5, 0, 0.5], abs=0.1)
+    seen, sigma = train_unet.guess(network, latents, conditions(512))
+    assert (sigma >= train_unet.LEAST).all()
+    assert torch.equal(*levels)
+    assert (levels[0] > 1.3 * sigma).all()
+    error = (seen - latents).mean((2, 3, 4))
+    assert torch.allclose(error[:, 0], torch.tensor(0.5), atol=1e-2)
+    assert -0.5 <= float(error[:, 2].min()) < -0.4
+    assert 0.4 < float(error[:, 2].max()) <= 0.5
+    assert torch.allclose(error.mean(0), torch.tensor([0.5, 0.25, 0.0]), atol=0.05)
+
+
+def test_a_network_that_mends_its_guess_has_no_loss() -> None:
+    torch.manual_seed(0)
+    latents, sigma = torch.randn(64, 2, 8, 4, 4), torch.full((64,), 0.5)
+    network, given = Oracle(latents), conditions(64)
+    assert float(train_unet.v_loss(network, latents, given, sigma, latents + 0.3)) < 1e-8
+    assert float(train_unet.v_loss(Oracle(latents + 0.3), latents, given, sigma)) > 0.1
 
 
 def test_moving_a_picture_by_one_cell_moves_it_by_eight_pixels() -> None:
