@@ -233,10 +233,12 @@ def main() -> None:
 
     def loss_of(share: float) -> Tensor:
         compiled, latents, given = feed.draw()
-        sigma, seen = draw_sigma(len(latents), plan.device), None
+        seen: Tensor | None = None
         with autocast(plan.device):
             if training.step % 2:
                 seen, sigma = guess(guessing if compiled else unet, latents, given)
+            else:
+                sigma = draw_sigma(len(latents), plan.device)
             return v_loss(quick if compiled else unet, latents, drop(given), sigma, seen)
 
     training.run(loss_of, samples.generations(unet, feed.bank.vae, feed.bank.encoder))
