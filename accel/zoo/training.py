@@ -95,8 +95,9 @@ def learning_rate(share: float, step: int, peak: float, warmup: int = 100) -> fl
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bf16 autocast on a GPU, nothing on a CPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bf16 autocast on a GPU, nothing on a CPU; a cache would lend what no_grad cast to a loss."""
+    on = device.type == "cuda"
+    return torch.autocast(device.type, torch.bfloat16, enabled=on, cache_enabled=False)
 
 
 class Training:
