@@ -63,7 +63,10 @@ def optimisers(
 
 
 class Muon(torch.optim.Optimizer):
-    """Of parameters of two or more dimensions, each a matrix [first, all others]."""
+    """Of parameters of two or more dimensions, each a matrix [first, all others].
+
+    A group's lr may be a tensor, as CUDA graphs want it.
+    """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float) -> None:
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
@@ -79,16 +82,15 @@ class Muon(torch.optim.Optimizer):
             for batch in alike.values():
                 self._step(batch, group["lr"], group["weight_decay"])
 
-    def _step(self, batch: list[Tensor], rate: float, decay: float) -> None:
+    def _step(self, batch: list[Tensor], rate: float | Tensor, decay: float) -> None:
         gradients = [p.grad for p in batch if p.grad is not None]
         momenta = [self._momentum(p) for p in batch]
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
         torch._foreach_lerp_(gradients, momenta, MOMENTUM)
         moves = orthogonal(torch.stack([g.flatten(1) for g in gradients]))
-        scale = RMS * math.sqrt(max(moves.shape[1:]))
+        moves *= rate * RMS * math.sqrt(max(moves.shape[1:]))
         torch._foreach_mul_(batch, 1 - rate * decay)
-        steps = [move.view_as(p) for move, p in zip(moves, batch, strict=True)]
-        torch._foreach_add_(batch, steps, alpha=-rate * scale)
+        torch._foreach_sub_(batch, [move.view_as(p) for move, p in zip(moves, batch, strict=True)])
 
     def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]

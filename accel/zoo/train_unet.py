@@ -229,17 +229,17 @@ def main() -> None:
     feed = Feed(plan, training)
     print("unet: bank filled", flush=True)
     quick = torch.compile(unet, dynamic=False, mode="reduce-overhead") if plan.compile else unet
-    guessing = torch.compile(unet, dynamic=False) if plan.compile else unet
 
     def loss_of(share: float) -> Tensor:
         compiled, latents, given = feed.draw()
+        network = quick if compiled else unet
         seen: Tensor | None = None
         with autocast(plan.device):
             if training.step % 2:
-                seen, sigma = guess(guessing if compiled else unet, latents, given)
+                seen, sigma = guess(network, latents, given)
             else:
                 sigma = draw_sigma(len(latents), plan.device)
-            return v_loss(quick if compiled else unet, latents, drop(given), sigma, seen)
+            return v_loss(network, latents, drop(given), sigma, seen)
 
     training.run(loss_of, samples.generations(unet, feed.bank.vae, feed.bank.encoder))
     if not plan.ranks.first:

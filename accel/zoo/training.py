@@ -25,6 +25,7 @@ from accel.errors import InvalidRequestError
 from accel.zoo.curve import curve, read_log, write
 from accel.zoo.muon import optimisers
 from accel.zoo.ranks import ALONE, Ranks, join
+from accel.zoo.update import Update
 
 WEIGHTS = Path(__file__).parent / "weights"
 STATE = Path("runs/zoo")
@@ -117,6 +118,7 @@ class Training:
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimisers = optimisers(self.parameters, matrices, peak)
+        self.update = Update(self.parameters, self.average, self.optimisers)
         self.step = 0
         self.spent = 0.0  # seconds, over all runs
         self.warm = plan.warm  # how this training was begun, which may be an earlier run
@@ -166,19 +168,11 @@ class Training:
         self._show(sheet)
 
     def _update(self, loss: Tensor) -> Tensor:
-        rate = learning_rate(self.share, self.step, self.peak)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
         loss.backward()
         self.plan.ranks.average([p.grad for p in self.parameters if p.grad is not None])
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)  # before a CUDA graph's next replay
+        rate = learning_rate(self.share, self.step, self.peak)
         self.step += 1
-        decay = min(self.decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        self.update(rate, 1 - min(self.decay, (1 + self.step) / (10 + self.step)))
         return loss.detach()
 
     def _report(self, losses: list[Tensor], speed: float) -> None:
