@@ -22,6 +22,7 @@ from accel.prove.inputs import (
     WrongSeed,
 )
 from accel.prove.machine import Crowded, Hidden
+from accel.prove.starts import Forgetful, Recompiling, Sluggish
 from accel.prove.videos import (
     Black,
     Flicker,
@@ -33,7 +34,7 @@ from accel.prove.videos import (
     Tinted,
 )
 
-__all__ = ["DEFECTS"]
+__all__ = ["DEFECTS", "OF_STARTS"]
 
 DEFECTS: tuple[Defect, ...] = (
     Off(), Twice(), Idle(), Copied(),
@@ -41,4 +42,7 @@ DEFECTS: tuple[Defect, ...] = (
     WrongSeed(), WrongImage(), LostMotion(), Cached(), Untuned(), LostBias(), FewerThanSaid(),
     Doubled(), Hoarding(), Leaking(), Slower(), Dragging(), Crowded(), Hidden(),
 )  # fmt: skip
-"""Every planted defect, in the order of the table."""
+"""Every planted defect but OF_STARTS, in the order of the table."""
+
+OF_STARTS: tuple[Defect, ...] = (Recompiling(), Forgetful(), Sluggish())
+"""What `--cold` adds: it compiles, which takes minutes."""

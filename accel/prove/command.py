@@ -14,7 +14,8 @@ from accel.core import Case
 from accel.errors import InvalidRequestError
 from accel.methods.reference import Reference
 from accel.plugin import gpu_count
-from accel.prove import DEFECTS, timing
+from accel.prove import DEFECTS, OF_STARTS, timing
+from accel.prove.defect import Defect
 from accel.prove.measure import measure, options_on
 from accel.prove.proof import Evidence, Row, alarms, exact_interval, exit_code, healthy, rows
 from accel.runner import Bench
@@ -39,20 +40,21 @@ def prove(options: Namespace) -> int:
     case = Case(options.model, options.weights, request_of(options), Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-prove"))
     print(f"run folder: {folder.path}")
-    settings = options_on(options.device, gpu_count(), options.blocks)
+    settings = options_on(options.device, gpu_count(), options.blocks, cold=options.cold)
+    defects = (*DEFECTS, *OF_STARTS) if options.cold else DEFECTS
     with console.status("starting") as status:
 
         def progress(text: str) -> None:
             status.update(escape(text.partition("\n")[0]))
 
         with Bench(folder, settings, progress) as bench:
-            evidence = measure(bench, case, options.repeats)
-    return show(evidence, console)
+            evidence = measure(bench, case, options.repeats, defects)
+    return show(evidence, console, defects)
 
 
-def show(evidence: Evidence, console: Console) -> int:
+def show(evidence: Evidence, console: Console, defects: Sequence[Defect] = DEFECTS) -> int:
     """Print who caught what, and the false alarms; the exit code."""
-    found = [row for defect in DEFECTS for row in rows(defect, evidence)]
+    found = [row for defect in defects for row in rows(defect, evidence)]
     table = Table("defect", "its own check", "caught")
     table.add_column("margin", justify="right")
     for row in found:

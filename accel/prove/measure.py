@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from accel.core import Case, Record
 from accel.errors import CaseError, NoEffectError
 from accel.launch import Options
 from accel.prove import DEFECTS
+from accel.prove.defect import Defect
 from accel.prove.healthy import Unedited
 from accel.prove.proof import Evidence
 from accel.runs import RunFolder
@@ -31,23 +33,26 @@ def options_on(
     blocks: int = 0,
     clip: str = Options.clip,
     fresh: bool = False,
+    cold: bool = False,
 ) -> Options:
     """How a proof measures: on a CPU, where time is not judged, one generation tells everything."""
     timed = device != "cpu" and gpus > 0
     often = Options.pairs if timed else 1
-    return Options(often, blocks, device, clip, timed=timed, fresh=fresh)
+    return Options(often, blocks, device, clip, timed=timed, fresh=fresh, cold=cold)
 
 
-def measure(bench: Measures, case: Case, repeats: int) -> Evidence:
+def measure(
+    bench: Measures, case: Case, repeats: int, defects: Sequence[Defect] = DEFECTS
+) -> Evidence:
     """case: the request and the weights; its method does not count. repeats: of the healthy case.
 
     Raises the AccelError of a healthy case: without it there is nothing to compare with.
     """
-    hosts = dict.fromkeys(defect.host for defect in DEFECTS)
+    hosts = dict.fromkeys(defect.host for defect in defects)
     healthy = {host: bench.measure(replace(case, method=host)) for host in hosts}
     shown = [
         defect
-        for defect in DEFECTS
+        for defect in defects
         if not all(catch.unprovable(healthy[defect.host]) for catch in defect.caught_by)
     ]
     return Evidence(

@@ -63,6 +63,8 @@ def prove(options: Namespace, console: Console) -> int:
             "--timing: time is judged of full-size weights on a GPU alone; run it on one, with "
             "--weights untrained or pretrained"
         )
+    if options.cold:
+        raise InvalidRequestError("--timing compiles nothing; leave out --cold")
     check_place(options)
     refuse(options, ["seeds", "decode_chunk_size"], "--timing decodes nothing, of one input")
     asked = {name: value for name, value in ASKED.items() if getattr(options, name) is None}

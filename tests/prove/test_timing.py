@@ -114,6 +114,7 @@ def test_what_prove_would_ignore_is_refused(asked, message, tmp_path, no_worker,
     ("asked", "message"),
     [
         (("--images", "bundled"), "--images bundled: --timing is of one; give it by --image\n"),
+        (("--cold",), "--timing compiles nothing; leave out --cold\n"),
         (("--seeds", "2"), "leave out --seeds\n"),
         (("--decode-chunk-size", "2"), "leave out --decode-chunk-size\n"),
     ],
