@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catch", "Defect", "Raises"]
 
-Needs = Literal[
-    "anything", "trained", "several", "cpu", "gpu", "timed", "blocks", "processes",
-    "cold", "cold on a GPU",
-]  # fmt: skip
+Needs = Literal["anything", "trained", "several", "cpu", "gpu", "timed", "blocks", "processes"]
 
 REASONS: dict[Needs, str] = {
     "trained": "needs trained weights",
@@ -32,8 +29,6 @@ REASONS: dict[Needs, str] = {
     "timed": "needs a GPU and full-size weights",
     "blocks": "needs a GPU, full-size weights and --blocks",
     "processes": "needs a GPU whose processes NVML lists, full-size weights and --blocks",
-    "cold": "needs --cold",
-    "cold on a GPU": "needs a GPU and --cold",
 }
 
 
@@ -43,8 +38,7 @@ class Catch:
 
     says: words of its message that no other question's message has, and * for any between them.
     needs: where the check is asked: on a CPU, on a GPU, where quality or where time is judged, of
-    several inputs, where blocks of single calls tell it, where they see other processes, and where
-    cold starts were measured.
+    several inputs, where blocks of single calls tell it, and where they see other processes.
     status: what it must say; None: any that fails.
     """
 
@@ -61,13 +55,11 @@ class Catch:
         """Why this check is not asked of such a record, or nothing."""
         on_cpu, timed = healthy.hardware == "cpu", is_timed(healthy)
         blocks = timed and "blocks_rejected" in healthy.metrics
-        cold = "cold" in healthy.samples
         asked: dict[Needs, bool] = {
             "anything": True, "trained": is_judged(healthy), "cpu": on_cpu, "gpu": not on_cpu,
             "several": is_judged(healthy) and healthy.metrics.get("inputs", 1) != 1,
             "timed": timed, "blocks": blocks,
             "processes": blocks and "memory.peak.process_mib" in healthy.metrics,
-            "cold": cold, "cold on a GPU": cold and not on_cpu,
         }  # fmt: skip
         return "" if asked[self.needs] else REASONS[self.needs]
 
