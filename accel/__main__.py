@@ -244,7 +244,7 @@ def _prove(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         default=0,
         metavar="N",
         help="time single calls, too, in up to N blocks of turns, for the defects that only those "
-        "show (default: none; 10 with --timing)",
+        "show (default: none; 40 with --timing)",
     )
     command.add_argument("--cold", action="store_true", help="plant those of a cold start, too")
     command.add_argument(

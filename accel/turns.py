@@ -153,5 +153,10 @@ def _block(reference: _Turns, candidate: _Turns, number: int) -> Block:
 
 
 def _between(samples: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds of a generation that no call has."""
-    return max(0.0, float(median(sample["between"] for sample in samples)))
+    """Seconds of a generation that no call has: the fewest, for all blocks share them.
+
+    Most of them blur the image, on the CPU, in threads that anything holds up: beside an H200 they
+    were mostly 0.026 s of 0.73, but often 0.04. By the median of three generations 20 repeats of M0
+    against M0 varied by 0.37 % (standard deviation); by the fewest, from the same records, by 0.16.
+    """
+    return max(0.0, min(float(sample["between"]) for sample in samples))

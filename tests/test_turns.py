@@ -58,6 +58,14 @@ def test_calls_compose_a_generation():
     assert accepted([block]) == pytest.approx([log(3 / 1.75)])
 
 
+def test_the_fewest_seconds_between_the_calls_count():
+    """A generation that the host held up between them must not slow every block."""
+    sides = Played("A", []), Played("B", [])
+    sides[1].samples = [{**SAMPLE, "between": seconds} for seconds in (0.8, 0.5, 0.7)]
+    (block,) = measure(*sides, 1, [1])
+    assert block["candidate"] == pytest.approx(block["reference"])
+
+
 def test_what_is_not_denoising_is_timed_once_by_each_side_in_each_block():
     """Turns 1 and 4 of the first block are the reference's, 2 and 3 of the second."""
     noise = {1: 1.0, 2: 1.0, 3: 1.0, 4: 0.5, 5: 1.0, 6: 2.0, 7: 3.0, 8: 1.0}

@@ -76,7 +76,7 @@ def prove(options: Namespace, console: Console) -> int:
     case = Case(options.model, options.weights, request, Reference(), options.path)
     folder = RunFolder(options.out or default_folder(f"{case.group}-timing"))
     print(f"run folder: {folder.path}")
-    settings = Options(blocks=options.blocks or LOOKS[0], device=options.device)
+    settings = Options(blocks=options.blocks or LOOKS[-1], device=options.device)
     with console.status("starting") as status:
 
         def progress(text: str) -> None:
