@@ -3,9 +3,10 @@
 A block is ABBA or BAAB (accel.sequential). Each of its four turns times a denoiser call of every
 kind, and their seconds compose those of a generation (accel.calls). Encoding, and decoding a chunk
 of each size, are timed in the first turn of each side: of svd-xt that takes about as long as a
-denoiser call, and all chunks a tenth of a generation. No seconds are taken over from another block,
-for an interval over blocks does not see an error that all of them share. A block in which the
-machine was not the same for both sides is kept, with the reason, and counts for nothing.
+denoiser call, and all chunks a tenth of a generation. No call is taken over from another block, for
+an interval over blocks does not see an error that all of them share; what lies between the calls
+is, from whole generations. A block in which the machine was not the same for both sides is kept,
+with the reason, and counts for nothing.
 """
 
 from __future__ import annotations
