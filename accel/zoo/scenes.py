@@ -8,7 +8,7 @@ Story, readable in frame 0:
 - pan: nothing but a background (a plain photograph, say); the camera pans to the right.
 - every tenth clip has bucket 1 and stands still.
 
-Speed: `amount` (px per frame at 128 px) = bucket / 255 * 4 * 7 / fps; bucket 127 at 7 fps is 2 px.
+Speed: `amount` (px per frame at 128 px) = bucket / 255 * 2 * 7 / fps; bucket 127 at 7 fps is 1 px.
 Beyond the edges of frame 0 the background is its mirror image. Pixels x, y: x right, y down.
 """
 
@@ -25,13 +25,13 @@ from accel.zoo.backgrounds import BACKGROUNDS, WEIGHTS, paint, training_photogra
 from accel.zoo.dice import Dice
 
 STORIES = ("fly", "fly two", "follow", "zoom in", "zoom out", "pan")
-STORY_WEIGHTS = (0.15, 0.17, 0.33, 0.07, 0.13, 0.15)  # the more, the harder to learn
-PICTURE_SHARE = 0.5  # of the sprites; the others are polygons
+STORY_WEIGHTS = (0.20, 0.24, 0.26, 0.07, 0.11, 0.12)  # the more, the harder to learn
+PICTURE_SHARE = {"fly": 0.2, "fly two": 0.2, "follow": 0.8}  # of the sprites, others are polygons
 STATIC_SHARE = 0.1
 FPS_RANGE = (1.25, 12.0)
-TRAVEL = 52.0  # px at 128: the farthest that anything moves in one clip
+TRAVEL = 26.0  # px at 128: the farthest that anything moves in one clip
 SLOWEST = 8  # the smallest bucket of a moving clip, where the travel allows it
-PIXELS_PER_FRAME = 4.0  # amount at bucket 255 and 7 fps
+PIXELS_PER_FRAME = 2.0  # amount at bucket 255 and 7 fps
 
 
 def bucket_to_amount(bucket: Tensor, fps: Tensor) -> Tensor:
@@ -90,9 +90,9 @@ def _cast(dice: Dice, story: Sequence[str], size: int) -> _Cast:
     count = _mask(story, {"fly": 1, "fly two": 2, "follow": 1}, dice.device)[:, None]
     present = (torch.arange(2, device=dice.device)[None] < count).float()
     polygon, picture = (dice.integers(len(k), n, 2) for k in (sprites.POLYGONS, sprites.PICTURES))
-    drawn = dice.uniform(0, 1, n, 2) < PICTURE_SHARE
+    drawn = dice.uniform(0, 1, n, 2) < _mask(story, PICTURE_SHARE, dice.device)[:, None]
     kind = torch.where(drawn, len(sprites.POLYGONS) + picture, polygon)
-    share = torch.where(count == 2, 0.032, 0.055) + dice.uniform(0, 0.01, n, 2)
+    share = torch.where(count == 2, 0.05, 0.08) + dice.uniform(0, 0.01, n, 2)
     radius = _radius_for_share(kind, share, size)
     angle = math.pi / 4 * dice.integers(8, n, 2)
     index = dice.integers(len(sprites.COLOURS), n, 2)

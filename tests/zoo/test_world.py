@@ -105,11 +105,11 @@ def test_half_speed_at_twice_the_frames_is_the_same_motion() -> None:
 @given(st.integers(2, 255), st.floats(1.25, 12))
 def test_speed_is_linear_in_bucket_and_frame_interval(bucket: int, fps: float) -> None:
     amount = bucket_to_amount(torch.tensor(float(bucket)), torch.tensor(fps))
-    assert float(amount) == pytest.approx(bucket / 255 * 28 / fps, rel=1e-5)
+    assert float(amount) == pytest.approx(bucket / 255 * 14 / fps, rel=1e-5)
 
 
-def test_bucket_127_is_two_pixels_at_seven_fps() -> None:
-    assert float(bucket_to_amount(torch.tensor(127.0), torch.tensor(7.0))) == pytest.approx(2, 0.01)
+def test_bucket_127_is_one_pixel_at_seven_fps() -> None:
+    assert float(bucket_to_amount(torch.tensor(127.0), torch.tensor(7.0))) == pytest.approx(1, 0.01)
 
 
 def test_bundled_photographs_are_not_trained_on() -> None:
