@@ -137,8 +137,7 @@ def _standard(options: Namespace, request: Request) -> list[Method]:
         parts = (f"{', '.join(texts)} ({reason})" for reason, texts in unfit.items())
         print(f"left out, for they do not fit the request: {', '.join(parts)}")
     if filed := unshipped(*where):
-        remedy = REMEDY[options.weights]
-        print(f"left out, for their weights are not shipped: {', '.join(filed)}; {remedy}")
+        print(f"left out, for their weights are not shipped: {', '.join(filed)}; {REMEDY}")
     return [method for method in methods.values() if not method.unfit(request)]
 
 

@@ -25,23 +25,16 @@ CHAINS = (
 )  # fmt: skip
 """The fastest combinations of them."""
 
-
-FILED = {
-    "pretrained": ("distilled", "lcm", "tiny_vae"),
-    "mini": ("distilled", "lcm", "tiny_vae"),
-    "untrained": (),
-}
-"""Methods whose weights are not shipped, by the pipeline's."""
+FILED = ("distilled", "lcm", "tiny_vae")
+"""Methods that want a file with pretrained weights; the mini models have theirs."""
 
 FILES = {"distilled": "student", "lcm": "student", "tiny_vae": "tiny_decoder"}
 """The option that names such a method's file."""
 
-REMEDY = {
-    "pretrained": "get their files, and name them: --student AnimateLCM-SVD-xt.safetensors "
-    "--tiny-decoder taesdv.pth",
-    "mini": "`python -m accel.zoo.train_lcm` distils a student, "
-    "`python -m accel.zoo.train_tiny_vae` a decoder; then name them by --student, --tiny-decoder",
-}
+REMEDY = (
+    "get their files, and name them: --student AnimateLCM-SVD-xt.safetensors "
+    "--tiny-decoder taesdv.pth"
+)
 """How to measure what is FILED all the same."""
 
 
@@ -79,4 +72,4 @@ def _chosen(model: str, on_gpu: bool, files: Mapping[str, str]) -> Iterator[str]
 def _is_filed(text: str, weights: str) -> bool:
     """Whether a part lacks a file."""
     parts = (part for part in text.split("+") if "weights=" not in part)
-    return any(part.startswith(FILED[weights]) for part in parts)
+    return weights == "pretrained" and any(part.startswith(FILED) for part in parts)

@@ -42,14 +42,18 @@ def test_with_their_files_the_table_is_whole():
 
 
 def test_a_student_alone_leaves_the_tiny_decoder_out():
-    left = unshipped("svd-xt", "mini", False, {"student": "lcm.safetensors"})
+    left = unshipped("svd-xt", "pretrained", False, {"student": "lcm.safetensors"})
     assert left == ("tiny_vae", "lcm:4,weights=lcm.safetensors+tiny_vae")
 
 
-@pytest.mark.parametrize("weights", ["pretrained", "mini"])
-def test_what_is_not_shipped_is_not_measured_unasked(weights):
-    texts = standard("svd-xt", weights, on_gpu=False)
+def test_what_is_not_shipped_is_not_measured_unasked():
+    texts = standard("svd-xt", "pretrained", on_gpu=False)
     names = {parse(text).name for text in texts}
     assert "keyframes" in names
     assert not names & {"lcm", "distilled", "tiny_vae", "chain"}
     assert not any("tiny_vae" in text for text in texts)
+
+
+def test_the_mini_models_have_their_files():
+    assert standard("svd-xt", "mini", on_gpu=True) == (*TABLE_1, *CHAINS)
+    assert unshipped("svd-xt", "mini", on_gpu=True) == ()
