@@ -1,7 +1,7 @@
 """Scenes of the synthetic world: every clip follows from frame 0, motion bucket and fps.
 
 Story, readable in frame 0:
-- fly: one or two sprites fly along their noses over a still background and stay in the frame.
+- fly: one or two polygons fly along their noses over a still background and stay in the frame.
   A nose points to one of the eight compass directions.
 - follow: a white box surrounds a sprite; the camera follows it, so the background streams past.
 - zoom in, zoom out: a white ring, a white cross in the middle.
@@ -26,10 +26,10 @@ from accel.zoo.dice import Dice
 
 STORIES = ("fly", "fly two", "follow", "zoom in", "zoom out", "pan")
 STORY_WEIGHTS = (0.20, 0.24, 0.26, 0.07, 0.11, 0.12)  # the more, the harder to learn
-PICTURE_SHARE = {"fly": 0.2, "fly two": 0.2, "follow": 0.8}  # of the sprites, others are polygons
+PICTURE_SHARE = {"follow": 0.8}  # of the sprites, others are polygons; only these fly
 STATIC_SHARE = 0.1
 FPS_RANGE = (1.25, 12.0)
-TRAVEL = 26.0  # px at 128: the farthest that anything moves in one clip
+TRAVEL = 16.0  # px at 128: the farthest that anything moves in one clip
 SLOWEST = 8  # the smallest bucket of a moving clip, where the travel allows it
 PIXELS_PER_FRAME = 2.0  # amount at bucket 255 and 7 fps
 
