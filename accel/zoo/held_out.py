@@ -9,12 +9,14 @@ import torch
 from diffusers import StableVideoDiffusionPipeline as Pipeline
 from PIL import Image
 
+from accel.models import default_request
 from accel.zoo import world
 from accel.zoo.backgrounds import PATTERNS, held_out_photographs
 from accel.zoo.scenes import STORIES
 from accel.zoo.training import WEIGHTS
 
 SEED = 997_000_000
+GUIDANCE = default_request("svd", "mini").max_guidance
 
 Video = npt.NDArray[np.float32]  # [T, H, W, 3] in [0, 1]
 
@@ -53,15 +55,22 @@ def videos(clips: world.Clips) -> list[Video]:
 
 
 def generate(
-    pipeline: Pipeline, first: Video, bucket: float, fps: float, steps: int = 25, frames: int = 14
+    pipeline: Pipeline,
+    first: Video,
+    bucket: float,
+    fps: float,
+    steps: int = 25,
+    frames: int = 14,
+    guidance: float = GUIDANCE,
 ) -> Video:
-    """One clip from its first frame [H, W, 3] in [0, 1], seed 0."""
+    """One clip from its first frame [H, W, 3] in [0, 1], seed 0; guidance: of the last frame."""
     output: Any = pipeline(
         Image.fromarray((first * 255).round().astype(np.uint8)),
         height=first.shape[0],
         width=first.shape[1],
         num_frames=frames,
         num_inference_steps=steps,
+        max_guidance_scale=guidance,
         fps=fps,
         motion_bucket_id=bucket,
         decode_chunk_size=8,
@@ -71,9 +80,11 @@ def generate(
     return np.asarray(output.frames[0], np.float32)
 
 
-def generated(pipeline: Pipeline, clips: world.Clips, steps: int = 25) -> list[Video]:
+def generated(
+    pipeline: Pipeline, clips: world.Clips, steps: int = 25, guidance: float = GUIDANCE
+) -> list[Video]:
     """Each clip from its own condition."""
     return [
-        generate(pipeline, true[0], float(bucket), float(fps), steps, len(true))
+        generate(pipeline, true[0], float(bucket), float(fps), steps, len(true), guidance)
         for true, bucket, fps in zip(videos(clips), clips.bucket, clips.fps, strict=True)
     ]

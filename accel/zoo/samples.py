@@ -6,8 +6,6 @@ is called, uncompiled and in fp32.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +22,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from accel.report.pictures import MARGIN, PAPER, captioned, to_uint8
 from accel.zoo import assemble
-from accel.zoo.held_out import Video, generated, held_out, videos
+from accel.zoo.held_out import GUIDANCE, Video, generated, held_out, videos
 from accel.zoo.training import Sheet
 
 __all__ = ["generations", "reconstructions", "sheet"]
@@ -58,11 +56,11 @@ def generations(
     encoder: CLIPVisionModelWithProjection,
     scheduler: SchedulerMixin | None = None,
     steps: int = STEPS,
-    **options: Any,
+    guidance: float = GUIDANCE,
 ) -> Sheet:
     """Sheets of held-out clips that the UNet generates from their first frames.
 
-    scheduler: SVD's own unless given. options: of the pipeline's call.
+    scheduler: SVD's own unless given. guidance: of the last frame.
     """
     pipeline = StableVideoDiffusionPipeline(
         vae=vae,
@@ -76,7 +74,7 @@ def generations(
     truth = videos(clips)
 
     def draw(title: str) -> Image.Image:
-        own = generated(partial(pipeline, **options), clips, steps)
+        own = generated(pipeline, clips, steps, guidance)
         return sheet(list(zip(truth, own, strict=True)), title)
 
     return draw

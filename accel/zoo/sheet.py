@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from accel.zoo.held_out import generated, held_out, load, videos
+from accel.zoo.held_out import GUIDANCE, generated, held_out, load, videos
 from accel.zoo.samples import sheet
 from accel.zoo.training import WEIGHTS
 
@@ -20,10 +20,12 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
     parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE, help="of the last frame")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     clips = held_out(options.clips)
-    own = generated(load(options.weights, options.device), clips)
+    pipeline = load(options.weights, options.device)
+    own = generated(pipeline, clips, guidance=options.guidance)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     sheet(list(zip(videos(clips), own, strict=True))).save(options.out, optimize=True)
     print(*clips.captions, f"wrote {options.out}", sep="\n")

@@ -100,7 +100,7 @@ def main() -> None:
         feed.bank.encoder,
         ConsistencyScheduler(),
         SHEET_STEPS,
-        max_guidance_scale=1.0,  # which it has learned
+        guidance=1.0,  # which it has learned
     )
     training.run(loss_of, sheet)
     if not plan.ranks.first:

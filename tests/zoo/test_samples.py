@@ -1,6 +1,7 @@
 """Pictures of a training that runs: they are there, and the training does not notice."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from accel.zoo import samples, train_vae, training
 from accel.zoo.curve import read_log
+from accel.zoo.held_out import generated, held_out
 from accel.zoo.ranks import ALONE, Ranks
 from accel.zoo.training import Plan, Training
 from tests.tiny import tiny_pipeline
@@ -100,6 +102,18 @@ def test_a_sheet_of_generated_clips(small):
     truth, own = truth_and_own(image)
     assert truth.std() > 5
     assert np.abs(truth.astype(int) - own).mean() > 5
+
+
+@pytest.mark.parametrize(("asked", "used"), [({}, 3.0), ({"guidance": 1.5}, 1.5)])
+def test_clips_are_generated_with_the_guidance_asked_for(asked, used):
+    seen = []
+
+    def pipeline(image, *, max_guidance_scale, **rest):
+        seen.append(max_guidance_scale)
+        return SimpleNamespace(frames=[np.zeros((2, 128, 128, 3))])
+
+    generated(pipeline, held_out(2, 2), 1, **asked)
+    assert seen == [used, used]
 
 
 @torch.no_grad()
