@@ -124,15 +124,6 @@ def excess(measured: Measured, pair: Chain, parts: tuple[Method, ...]) -> dict[s
     return {k: f"{joint[k]:.4f} > {most[k]:.4f}" for k in joint if joint[k] > most[k]}
 
 
-def shipped(method: str) -> Method:
-    """The method as it is configured here; skips the test if mini has no weights for it yet."""
-    found = parse(PARTS[method])
-    for path in found.weight_files("mini").values():
-        if not path.is_file():
-            pytest.skip(f"{path.name} is not among mini's weights")
-    return found
-
-
 def show(name: str, scores: Scores) -> Scores:
     """The scores; `pytest -rP` prints them, and so does a failure."""
     shown = (f"{k} {v}" if isinstance(v, str) else f"{k} {v:.3f}" for k, v in scores.items())
@@ -148,7 +139,7 @@ def test_every_method_has_a_part_here() -> None:
 def test_a_pair_takes_no_more_than_its_parts_explain(
     measured: Measured, earlier: str, later: str
 ) -> None:
-    chain = Chain((shipped(earlier), shipped(later)))
+    chain = Chain((parse(PARTS[earlier]), parse(PARTS[later])))
     reference, *_, found = (
         show(name, measured(*methods))
         for name, methods in {
@@ -170,5 +161,5 @@ def test_a_pair_takes_no_more_than_its_parts_explain(
 def test_a_pair_that_takes_more_is_told(measured: Measured) -> None:
     """Two steps, where the part by itself has five."""
     worse = Chain((parse("int8_weight_only"), parse("fewer_steps:2")))
-    parts = (shipped("int8_weight_only"), shipped("fewer_steps"))
+    parts = (parse(PARTS["int8_weight_only"]), parse(PARTS["fewer_steps"]))
     assert {"lpips"} <= {*excess(measured, worse, parts)}

@@ -67,7 +67,6 @@ def test_mini_takes_the_shipped_file(pipeline, tiny_folder, tmp_path, monkeypatc
     assert mini.tallies["tuned_linears"]() == mini.tallies["sparse_linears"]() > 0
 
 
-@pytest.mark.skipif(not (tuned.ZOO / tuned.MINI).is_file(), reason="mini has no tuned weights yet")
 def test_what_is_shipped_fits_the_shipped_unet():
     request = default_request("svd", "mini")
     mini = load(Case("svd", "mini", request, TUNED), "cpu")
