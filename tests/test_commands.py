@@ -237,5 +237,5 @@ def test_a_report_keeps_the_order_of_the_methods(tmp_path):
     found = [record.case.partition("@")[0] for record in _read_run(tmp_path)]
     assert found == [
         "reference", "int8_weight_only", "fewer_steps-15", "fewer_steps-10", "fewer_steps-4",
-        "semi_structured",
+        "semi_structured-tuned", "semi_structured", "lcm",
     ]  # fmt: skip

@@ -116,7 +116,7 @@ def test_the_summary_has_table_and_verdicts(run, tmp_path):
     text = summary.read_text()
     assert text.startswith("## cpu\n**svd.mini")
     assert re.search(r"^\| Verdict ", text, re.MULTILINE)
-    assert re.search(r"^6 cases: .*pass", text, re.MULTILINE)
+    assert re.search(r"^8 cases: .*pass", text, re.MULTILINE)
 
 
 GH = """#!/bin/sh
