@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from accel.core import Weights
 from accel.errors import IntegrityError, MissingWeightsError, NoEffectError
@@ -20,7 +21,7 @@ from accel.models.students import ZOO, fingerprint
 if TYPE_CHECKING:
     from accel.models.svd import Pipeline
 
-__all__ = ["MINI", "put_in", "refusal", "weight_files"]
+__all__ = ["MINI", "put_in", "read", "refusal", "weight_files"]
 
 MINI = Path("sparse") / "two_of_four.safetensors"
 """The mini model's tuned 2:4 weights, in the folder of the zoo's weights."""
@@ -67,6 +68,17 @@ def put_in(pipeline: Pipeline, weights: str) -> int:
     if pipeline.weights == "untrained":
         return 0
     path = Path(weights) if weights else ZOO / MINI
+    packed = read(path, Path(pipeline.diffusers.unet.config["_name_or_path"]))
+    if not two_of_four.put_in(pipeline.denoiser, packed):
+        raise NoEffectError(f"{path} holds the UNet's own weights, pruned and not tuned; {HOW}")
+    return len(two_of_four.linears(pipeline.denoiser))
+
+
+def read(path: Path, unet: Path) -> dict[str, Tensor]:
+    """The packed weights of a file, which were tuned for the UNet in that folder.
+
+    Raises MissingWeightsError without the file, IntegrityError for one of another UNet or kind.
+    """
     if not path.is_file():
         raise MissingWeightsError(f"tuned 2:4 weights: there is no file {path}; {HOW}")
     try:
@@ -75,8 +87,6 @@ def put_in(pipeline: Pipeline, weights: str) -> int:
         packed = load_file(path)
     except SafetensorError as error:
         raise IntegrityError(f"{path} holds no 2:4 weights: {error}; {HOW}") from error
-    if base != fingerprint(Path(pipeline.diffusers.unet.config["_name_or_path"])):
+    if base != fingerprint(unet):
         raise IntegrityError(f"{path} was tuned for another UNet; {HOW}")
-    if not two_of_four.put_in(pipeline.denoiser, packed):
-        raise NoEffectError(f"{path} holds the UNet's own weights, pruned and not tuned; {HOW}")
-    return len(two_of_four.linears(pipeline.denoiser))
+    return packed

@@ -89,15 +89,19 @@ class Masked(nn.Module):
         return weight * self.mask
 
 
-def make_trainable(network: nn.Module) -> None:
+def make_trainable(network: nn.Module, packed: Mapping[str, Tensor] | None = None) -> None:
     """Prune the network's Linears by magnitude, in place, and freeze all but them.
 
-    Their weights are trained under the mask of now, their biases without one.
+    Their weights are trained under the mask of now, their biases without one. packed: 2:4 weights
+    of this network to begin with, as `put_in` takes them.
     """
+    masks = {name: mask(layer.weight) for name, layer in linears(network).items()}
+    if packed is not None:
+        put_in(network, packed)
     network.requires_grad_(False)
-    for layer in linears(network).values():
+    for name, layer in linears(network).items():
         layer.requires_grad_(True)
-        parametrize.register_parametrization(layer, "weight", Masked(mask(layer.weight)))
+        parametrize.register_parametrization(layer, "weight", Masked(masks[name]))
 
 
 def tensors(network: nn.Module) -> dict[str, Tensor]:

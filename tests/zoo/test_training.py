@@ -81,6 +81,9 @@ def test_train_resume_assemble_and_generate(
     assert np.isfinite(frames).all()
     assert pipeline.scheduler.config.sigma_max == 700
     sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
+    (tmp_path / "state/sparse.pt").unlink()
+    train("sparse", tmp_path, 2, monkeypatch, "--warm")
+    sparse_weights_keep_the_mask(pipeline.unet, tmp_path / "weights")
     student_fits_its_teacher_alone(pipeline.unet, tmp_path / "weights")
     tiny_decoder_fits_its_vae_alone(pipeline.vae, tmp_path / "weights")
 
