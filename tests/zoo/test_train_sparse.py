@@ -36,7 +36,7 @@ def test_tuning_brings_the_sparse_unet_nearer_and_never_leaves_the_mask(dense, t
     def loss_of(share):
         check_masks(student, dense)
         torch.manual_seed(0)
-        loss = distance(student, dense, latents, given, torch.tensor([0.5, 2.0]))
+        loss = distance((student, dense), latents, given, torch.tensor([0.5, 2.0]))
         losses.append(loss.item())
         return loss
 
@@ -50,8 +50,18 @@ def test_tuning_brings_the_sparse_unet_nearer_and_never_leaves_the_mask(dense, t
 def test_the_distance_of_a_network_to_itself_is_zero(dense):
     latents, sigma = torch.randn(1, 2, 4, 8, 8), torch.tensor([1.0])
     given = Conditions(torch.randn(1, 1, 32), torch.randn(1, 4, 8, 8), torch.ones(1, 3))
-    assert distance(dense, dense, latents, given, sigma).item() == 0
-    assert distance(pruned(dense), dense, latents, given, sigma).item() > 0
+    assert distance((dense, dense), latents, given, sigma).item() == 0
+    assert distance((pruned(dense), dense), latents, given, sigma).item() > 0
+
+
+def test_the_distance_is_seen_from_the_guess_it_is_given(dense):
+    latents, sigma = torch.randn(1, 2, 4, 8, 8), torch.tensor([1.0])
+    given = Conditions(torch.randn(1, 1, 32), torch.randn(1, 4, 8, 8), torch.ones(1, 3))
+    found = []
+    for seen in (None, latents, torch.zeros_like(latents)):
+        torch.manual_seed(0)
+        found.append(distance((pruned(dense), dense), latents, given, sigma, seen).item())
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_state_of_another_unet_is_refused(dense):
