@@ -89,19 +89,16 @@ class Masked(nn.Module):
         return weight * self.mask
 
 
-def make_trainable(network: nn.Module, packed: Mapping[str, Tensor] | None = None) -> None:
+def make_trainable(network: nn.Module) -> None:
     """Prune the network's Linears by magnitude, in place, and freeze all but them.
 
-    Their weights are trained under the mask of now, their biases without one. packed: 2:4 weights
-    of this network to begin with, as `put_in` takes them.
+    One that is 2:4 already keeps its weights. Weights are trained under the mask of now, biases
+    without one.
     """
-    masks = {name: mask(layer.weight) for name, layer in linears(network).items()}
-    if packed is not None:
-        put_in(network, packed)
     network.requires_grad_(False)
-    for name, layer in linears(network).items():
+    for layer in linears(network).values():
         layer.requires_grad_(True)
-        parametrize.register_parametrization(layer, "weight", Masked(masks[name]))
+        parametrize.register_parametrization(layer, "weight", Masked(mask(layer.weight)))
 
 
 def tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -39,6 +39,12 @@ class Ranks:
         pairs = zip(parts, tensors, strict=True)
         torch._foreach_copy_(list(tensors), [part.view_as(own) for part, own in pairs])
 
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor, in place, by the first rank's."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), src=0)
+
     def agree(self, value: float, device: torch.device) -> float:
         """The first rank's value."""
         if self.size == 1:

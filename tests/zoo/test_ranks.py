@@ -24,6 +24,8 @@ ranks, device = join(torch.device("cpu"))
 torch.manual_seed(0)
 model = torch.nn.Linear(3, 1)
 plan = Plan(0, 4, out, out / "state", device, 1, False, False, 0, ranks)
+own = torch.tensor([ranks.rank, 3.0])
+ranks.share([own])
 training = Training("toy", model, plan, peak=0.1)
 seen = []
 
@@ -36,7 +38,7 @@ def loss_of(share):
 training.run(loss_of)
 threads = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]
 assert not any("gloo" in name for name in threads), threads
-torch.save((model.weight.detach(), torch.cat(seen), ranks), out / f"{ranks.rank}.pt")
+torch.save((model.weight.detach(), torch.cat(seen), ranks, own), out / f"{ranks.rank}.pt")
 """
 
 
@@ -53,10 +55,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[torch.Tenso
 
 
 def test_two_ranks_agree_on_the_parameters_and_draw_data_of_their_own(outcomes) -> None:
-    (weight, seen, first), (other, unlike, second) = outcomes
+    (weight, seen, first, _), (other, unlike, second, _) = outcomes
     assert torch.equal(weight, other)
     assert not torch.equal(seen, unlike)
     assert (first, second) == (Ranks(0, 2), Ranks(1, 2))
+
+
+def test_what_is_shared_is_the_first_ranks(outcomes) -> None:
+    assert [shared.tolist() for *_, shared in outcomes] == [[0.0, 3.0]] * 2
 
 
 def test_alone_nothing_is_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +71,7 @@ def test_alone_nothing_is_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
     ranks, device = join(cpu)
     one = torch.ones(2)
     ranks.average([one])
+    ranks.share([one])
     assert (ranks, device, one.tolist(), ranks.agree(0.5, cpu)) == (Ranks(), cpu, [1, 1], 0.5)
 
 
